@@ -1,0 +1,121 @@
+"""Files that appear whole or not at all, and the hashes that identify them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from snpe_tools.errors import InputError, StorageError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` that takes its place when the block succeeds.
+
+    Raises:
+        StorageError: no space, or no permission to write there.
+    """
+    with _storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place, replacing an older one, when the block succeeds.
+
+    Raises:
+        StorageError: no space, or no permission to write there.
+    """
+    with _storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            _swap(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Rename `new` to `target`; the old folder is moved aside first, since only empty folders are replaced."""
+    old = new.with_suffix(".old")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _storage_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in _NO_SPACE:
+            raise StorageError(
+                f"No space left while writing {target}.", "Free some space; nothing half-written was kept."
+            ) from problem
+        if isinstance(problem, PermissionError):
+            raise StorageError(f"No permission to write {target}.", "Choose another folder.") from problem
+        raise
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8 with Unix line ends, whole or not at all."""
+    with whole_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def require_file(path: Path, what: str) -> Path:
+    """`path`, once it is known to be a readable file that is not empty.
+
+    Raises:
+        InputError: it is missing, a folder, empty or unreadable; the message names `what` it should be.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a file was expected ({what}).")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist ({what}).")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read ({what}).", "Check its permissions.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty ({what}).")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    return path.stat().st_size

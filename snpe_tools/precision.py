@@ -1,0 +1,41 @@
+"""Precisions: how many bits weights and activations get."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from snpe_tools.errors import UsageError
+
+_SUPPORTED = ("w8a8", "w8a16", "w16a16", "fp16")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One precision, such as "w8a16" or "fp16"; `weights` and `activations` are bits, 0 for fp16."""
+
+    weights: int
+    activations: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The precision that `text` names.
+
+        Raises:
+            UsageError: it names none.
+        """
+        if text == "fp16":
+            return cls(0, 0)
+        match = re.fullmatch(r"w(\d+)a(\d+)", text)
+        if match is None or text not in _SUPPORTED:
+            raise UsageError(f"Unknown precision {text!r}.", f"Known precisions: {', '.join(_SUPPORTED)}.")
+        return cls(int(match[1]), int(match[2]))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether nothing is quantized and the HTP computes in fp16."""
+        return self.weights == 0
+
+    def __str__(self) -> str:
+        return "fp16" if self.is_float else f"w{self.weights}a{self.activations}"

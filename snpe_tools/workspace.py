@@ -1,0 +1,92 @@
+"""Where a model's files are: `Models/<model>/` and `raw_inputs/<model>/` below one root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from snpe_tools.precision import Precision
+from snpe_tools.progress import say
+from snpe_tools.socs import Soc
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one model."""
+
+    root: Path
+    model: str
+
+    @property
+    def models(self) -> Path:
+        """The folder of all models."""
+        return self.root / "Models"
+
+    @property
+    def folder(self) -> Path:
+        """This model's artefacts."""
+        return self.models / self.model
+
+    def artefact(self, suffix: str) -> Path:
+        """`Models/<model>/<model>.<suffix>`."""
+        return self.folder / f"{self.model}.{suffix}"
+
+    @property
+    def onnx(self) -> Path:
+        """Fixed shapes: the model that is quantized and converted."""
+        return self.artefact("onnx")
+
+    @property
+    def dynamic(self) -> Path:
+        """The same model for any length: fast float scoring."""
+        return self.artefact("dynamic.onnx")
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer."""
+        return self.artefact("tokenizer.json")
+
+    @property
+    def ranges(self) -> Path:
+        """Observed ranges of every float tensor."""
+        return self.artefact("ranges.json")
+
+    def qdq(self, precision: Precision) -> Path:
+        """The QDQ model."""
+        return self.artefact(f"{precision}.qdq.onnx")
+
+    def dlc(self, precision: Precision) -> Path:
+        """The DLC without caches."""
+        return self.artefact(f"{precision}.dlc")
+
+    def prepared(self, precision: Precision, socs: tuple[Soc, ...]) -> Path:
+        """The DLC with compiled caches."""
+        return self.artefact(f"{precision}.{'+'.join(soc.name for soc in socs)}.dlc")
+
+    @property
+    def accuracy(self) -> Path:
+        """The scores of every stage."""
+        return self.folder / "accuracy.json"
+
+    def raws(self, name: str) -> Path:
+        """A folder of raw inputs."""
+        return self.root / "raw_inputs" / self.model / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One build of a model at a time: a second one waits here for the first."""
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"Another run is working on {self.model}; waiting for it.")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()

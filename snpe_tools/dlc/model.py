@@ -1,0 +1,143 @@
+"""What a DLC holds, whatever its version: graphs of nodes and tensors, metadata, compiled caches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Self
+
+import numpy as np
+
+from snpe_tools.dlc.container import Container, Record
+from snpe_tools.dtypes import DataType
+from snpe_tools.errors import DlcError
+from snpe_tools.spec import Array, Encoding, TensorSpec
+
+Role = Literal["input", "output", "native", "static"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a graph.
+
+    Attributes:
+        role: input or output of the model, between nodes (native), or constant (static).
+        data: the stored bytes of a static tensor, None where the file has none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DataType
+    role: Role
+    encoding: Encoding | None = None
+    data: memoryview | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Name, shape, type and encoding, as the runtime wants them."""
+        return TensorSpec(self.name, self.shape, self.dtype, self.encoding)
+
+    def values(self) -> Array:
+        """The stored values, a read-only view of the file, in `shape`.
+
+        Raises:
+            DlcError: the tensor is not static, or has fewer bytes than its shape needs.
+        """
+        wanted = self.spec.nbytes(native=True)
+        if self.data is None or len(self.data) < wanted:
+            has = "no data" if self.data is None else f"{len(self.data)} bytes"
+            raise DlcError(f"Tensor {self.name!r} {self.shape} {self.dtype} needs {wanted} bytes and has {has}.")
+        return np.frombuffer(self.data[:wanted], self.dtype.numpy).reshape(self.shape)
+
+    def real_values(self) -> Array:
+        """The stored values as float32, dequantized where there is an encoding."""
+        return self.spec.to_real(self.values())
+
+
+Attribute = int | float | str | bool | Tensor
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation: its QNN type, the names it reads and writes, its parameters."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph, nodes in order of execution."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+
+    def _with_role(self, role: Role) -> list[Tensor]:
+        return [tensor for tensor in self.tensors.values() if tensor.role == role]
+
+    @cached_property
+    def inputs(self) -> list[Tensor]:
+        """The model's inputs."""
+        return self._with_role("input")
+
+    @cached_property
+    def outputs(self) -> list[Tensor]:
+        """The model's outputs."""
+        return self._with_role("output")
+
+    def op_types(self) -> Counter[str]:
+        """How many nodes of each type."""
+        return Counter(node.type for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A compiled HTP context inside the DLC."""
+
+    soc: str
+    record: Record
+
+
+@dataclass
+class Dlc:
+    """An open DLC. Use as a context manager, or close it.
+
+    Attributes:
+        version: (major, minor) of the container's model record.
+        graphs: in file order.
+        metadata: who wrote the file, with what; the writer's own keys.
+        caches: compiled contexts.
+    """
+
+    container: Container
+    version: tuple[int, int]
+    graphs: tuple[Graph, ...]
+    metadata: Mapping[str, object]
+    caches: tuple[Cache, ...]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unmap the file; views of its weights must not be used afterwards."""
+        self.container.close()
+
+    @property
+    def graph(self) -> Graph:
+        """The only graph.
+
+        Raises:
+            DlcError: there are several.
+        """
+        if len(self.graphs) != 1:
+            raise DlcError(f"{self.container.path} holds {len(self.graphs)} graphs: name one.")
+        return self.graphs[0]

@@ -1,0 +1,1 @@
+"""The ctypes binding to the QNN system and HTP libraries."""

@@ -1,0 +1,62 @@
+"""QNN calls in child processes: a crash of the library ends the child, and becomes an error of that one call.
+
+The children are loky workers, so no `if __name__ == "__main__"` is needed in a caller's script, and any other
+`concurrent.futures.Executor` can take their place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from snpe_tools.errors import ExecutionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Executor]:
+    """An executor of child processes. When the block fails or is interrupted they are killed, whatever they do."""
+    from loky import ProcessPoolExecutor
+
+    executor = ProcessPoolExecutor(max_workers=workers, initializer=_settle)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(kill_workers=True)
+        raise
+    executor.shutdown()
+
+
+def _settle() -> None:
+    """Ctrl-C is the parent's business; and the libraries print lines for nobody on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def isolated(function: Callable[P, R], /, *arguments: P.args, **keywords: P.kwargs) -> R:
+    """Call `function` in a child process of its own.
+
+    Raises:
+        ExecutionError: the process died.
+    """
+    with pool(1) as executor:
+        try:
+            return executor.submit(function, *arguments, **keywords).result()
+        except BrokenProcessPool as problem:
+            raise crashed(Path(str(arguments[0]))) from problem
+
+
+def crashed(file: Path) -> ExecutionError:
+    """The error for a worker that died while it worked on `file`."""
+    return ExecutionError(
+        f"{file}: the QNN library crashed, or its process was killed.",
+        "The file may be damaged, or memory was short: try --workers 1.",
+    )

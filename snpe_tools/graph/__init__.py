@@ -1,0 +1,1 @@
+"""Work on ONNX graphs: loading, inputs, the attention mask, value ranges, lint."""

@@ -1,0 +1,1 @@
+"""The question-answering task: SQuAD data, sliding-window features, answers from logits, EM and F1."""

@@ -1,0 +1,95 @@
+"""Logits to answers: the best span over all windows of a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snpe_tools.qa.features import Windows
+
+MAX_ANSWER_LENGTH = 30
+_BATCH = 64
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One predicted answer.
+
+    Attributes:
+        text: the span's text, "" for no answer.
+        score: start logit + end logit of the span.
+        start, end: its first and last+1 character in the passage, 0 and 0 for no answer.
+    """
+
+    text: str
+    score: float
+    start: int
+    end: int
+
+
+def find_answers(
+    start: FloatArray, end: FloatArray, windows: Windows, *, may_be_empty: bool = False, null_threshold: float = 0.0
+) -> list[Answer]:
+    """The best answer to each question.
+
+    All spans of up to 30 context tokens are searched. Equal sums, which quantized logits do produce, go to the earlier
+    window, then to the earlier start, then to the shorter span.
+
+    Args:
+        start, end: logits, shape (windows, length).
+        may_be_empty: SQuAD v2.0: answer "" when the null score (start + end at the first token, smallest over the
+            windows) exceeds the best span's score by more than `null_threshold`.
+    """
+    best: list[Answer | None] = [None] * len(windows.questions)
+    null = np.full(len(best), np.inf)
+    scores, firsts, lasts = _best_spans(start, end, windows)
+    for row, index in enumerate(windows.question):
+        null[index] = min(null[index], float(start[row, 0]) + float(end[row, 0]))
+        previous = best[index]
+        if np.isfinite(scores[row]) and (previous is None or scores[row] > previous.score):
+            characters = int(windows.offsets[row, firsts[row], 0]), int(windows.offsets[row, lasts[row], 1])
+            text = windows.questions[index].context[slice(*characters)]
+            best[index] = Answer(text, float(scores[row]), *characters)
+    chosen = [answer or Answer("", float("-inf"), 0, 0) for answer in best]
+    if not may_be_empty:
+        return chosen
+    return [
+        Answer("", float(none), 0, 0) if none - answer.score > null_threshold else answer
+        for answer, none in zip(chosen, null, strict=True)
+    ]
+
+
+def _best_spans(
+    start: FloatArray, end: FloatArray, windows: Windows
+) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
+    """Score, first and last token of each window's best span; the score is -inf where there is none."""
+    parts = [
+        _best_of_batch(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0) for rows in _batches(len(windows))
+    ]
+    scores, firsts, lasts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return scores, firsts, lasts
+
+
+def _batches(count: int) -> list[slice]:
+    return [slice(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
+
+
+def _best_of_batch(
+    start: FloatArray, end: FloatArray, context: NDArray[np.bool_]
+) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
+    """NaN logits count as -inf, so they never win."""
+    start = np.where(context & ~np.isnan(start), start, -np.inf).astype(np.float32)
+    end = np.where(context & ~np.isnan(end), end, -np.inf).astype(np.float32)
+    rows, length = start.shape
+    longest = min(MAX_ANSWER_LENGTH, length)
+    sums = np.full((rows, length, longest), -np.inf, np.float32)
+    for extra in range(longest):
+        sums[:, : length - extra, extra] = start[:, : length - extra] + end[:, extra:]
+    flat = sums.reshape(rows, -1)
+    place = flat.argmax(axis=1)
+    firsts, extras = np.divmod(place, longest)
+    return flat[np.arange(rows), place], firsts, firsts + extras

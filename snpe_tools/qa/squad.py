@@ -1,0 +1,163 @@
+"""SQuAD v1.1 and v2.0 documents: reading, checking, fetching; calibration must never see the evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from snpe_tools.errors import DataError, SetupError
+from snpe_tools.files import require_file, whole_file
+
+SHIPPED_QUESTIONS = Path(__file__).parent / "data" / "questions.json"
+SHIPPED_CALIBRATION = Path(__file__).parent / "data" / "calibration.json"
+
+_DEV_URL = "https://rajpurkar.github.io/SQuAD-explorer/dataset/dev-v1.1.json"
+_DEV_MD5 = "3e85deb501d4e538b6bc56f786231552"
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with its passage and accepted answers; no answers means unanswerable (SQuAD v2.0)."""
+
+    id: str
+    text: str
+    context: str
+    answers: tuple[str, ...]
+    title: str = ""
+
+
+class _Answer(BaseModel):
+    text: str
+    answer_start: int = 0
+
+
+class _Question(BaseModel):
+    id: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    answers: list[_Answer] = []
+    is_impossible: bool = False
+
+
+class _Paragraph(BaseModel):
+    context: str = Field(min_length=1)
+    qas: list[_Question]
+
+
+class _Article(BaseModel):
+    title: str = ""
+    paragraphs: list[_Paragraph]
+
+
+class _Document(BaseModel):
+    version: str = ""
+    data: list[_Article]
+
+
+def load_questions(path: Path) -> list[Question]:
+    """The questions of a SQuAD v1.1 or v2.0 JSON document, in its order.
+
+    Raises:
+        DataError: not such a document (the place is named), no questions, or an id that appears twice.
+    """
+    require_file(path, "SQuAD JSON")
+    try:
+        document = _Document.model_validate_json(path.read_bytes())
+    except ValidationError as problem:
+        raise DataError(
+            f"{path} is not a SQuAD document: {_where(problem)}", "See the format in raw_inputs/README.md."
+        ) from problem
+    questions = [
+        Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title)
+        for article in document.data
+        for paragraph in article.paragraphs
+        for item in paragraph.qas
+    ]
+    _check(questions, path)
+    return questions
+
+
+def _texts(item: _Question) -> tuple[str, ...]:
+    return () if item.is_impossible else tuple(answer.text for answer in item.answers)
+
+
+def _where(problem: ValidationError) -> str:
+    first = problem.errors(include_url=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    more = f" (and {problem.error_count() - 1} more)" if problem.error_count() > 1 else ""
+    return f"{place or 'the document'}: {first['msg']}{more}."
+
+
+def _check(questions: Sequence[Question], path: Path) -> None:
+    if not questions:
+        raise DataError(f"{path} holds no questions.")
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise DataError(f"{path}: the question id {question.id!r} appears twice.")
+        seen.add(question.id)
+
+
+def check_disjoint(evaluation: Iterable[Question], calibration: Iterable[Question]) -> None:
+    """Refuse calibration passages that are also evaluated: the scores would flatter the model.
+
+    Raises:
+        DataError: a passage is in both sets (white space and case aside).
+    """
+    known = {_fingerprint(question.context) for question in evaluation}
+    shared = [question for question in calibration if _fingerprint(question.context) in known]
+    if shared:
+        raise DataError(
+            f"{len(shared)} calibration questions use passages that are also evaluated; the first is {shared[0].id!r}: "
+            f'"{shared[0].context[:60]}…".',
+            "Calibrate on training data: CALIBRATION=file.json (--calibration).",
+        )
+
+
+def _fingerprint(context: str) -> str:
+    return " ".join(context.casefold().split())
+
+
+def evaluation_file(data: str) -> Path:
+    """The file that `DATA` names: "" is the shipped questions, "squad" the SQuAD v1.1 development set, else a path.
+
+    Raises:
+        SetupError: "squad", and the network cannot be reached.
+    """
+    if not data:
+        return SHIPPED_QUESTIONS
+    return _fetch_dev_set() if data == "squad" else Path(data)
+
+
+def _fetch_dev_set() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snpe-tools"
+    target = cache / "squad-v1.1-dev.json"
+    if not target.is_file():
+        content = _download(_DEV_URL)
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != _DEV_MD5:
+            raise DataError(
+                f"{_DEV_URL} did not send the SQuAD v1.1 development set.", "Try again, or pass DATA=file.json."
+            )
+        with whole_file(target) as temporary:
+            temporary.write_bytes(content)
+    return target
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - a constant https URL
+            content: bytes = response.read()
+    except (urllib.error.URLError, TimeoutError, OSError) as problem:
+        reason = getattr(problem, "reason", problem)
+        raise SetupError(
+            f"DATA=squad needs the network, and {url} cannot be reached: {reason}.",
+            "Download the file elsewhere and pass DATA=dev-v1.1.json, or leave DATA out for the shipped questions.",
+        ) from problem
+    return content

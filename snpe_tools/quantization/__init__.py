@@ -1,0 +1,1 @@
+"""Post-training quantization with AIMET: ranges in, QDQ ONNX and encodings out."""

@@ -1,0 +1,89 @@
+"""The toolchain that needs no SDK: ONNX Runtime's QNN execution provider and its IR backend write the DLC."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools.dlc.rename import rename_graph
+from snpe_tools.errors import ConversionError
+from snpe_tools.process import Finished, run
+from snpe_tools.qnn.library import check_runtime
+from snpe_tools.socs import Soc
+
+_FAILED = re.compile(
+    r"Validation FAILED for \d+ nodes in OrtNodeUnit .*?:\n"
+    r"(?P<nodes>(?:\s*Operator type: .*\n)+)\s*REASON : (?P<reason>.*)"
+)
+_NODE = re.compile(r"Operator type: (?P<type>\S+) Node name: (?P<name>.*?) Node index")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A node that the HTP does not take: its name, its ONNX type, and why, in the runtime's words."""
+
+    node: str
+    type: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.node!r}: {self.reason}"
+
+
+def convert(onnx_file: Path, target: Path, graph_name: str, soc: Soc) -> None:
+    """Write the DLC of an ONNX model to `target`.
+
+    Args:
+        onnx_file: fixed shapes, float or QDQ, int32 inputs.
+        target: where the DLC goes; written whole by the caller's `whole_file`.
+        graph_name: name of the graph inside the DLC.
+        soc: the SoC whose HTP decides which operations are supported.
+
+    Raises:
+        ConversionError: the HTP refuses operations (each is listed), or the runtime failed.
+    """
+    check_runtime()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert.") as folder:
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "snpe_tools.toolchains.ort_dump",
+            onnx_file,
+            folder,
+            str(soc.id),
+        ]
+        finished = run(command)
+        written = list(Path(folder).glob("*.dlc"))
+        if finished.code or len(written) != 1:
+            raise _explain(finished, written, onnx_file, soc)
+        rename_graph(written[0], graph_name)
+        dlc_format.open(written[0]).close()
+        written[0].replace(target)
+
+
+def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc) -> ConversionError:
+    refusals = list(dict.fromkeys(find_refusals(finished.output)))
+    if refusals:
+        listed = "".join(f"\n    {refusal}" for refusal in refusals[:_SHOWN])
+        more = f"\n    … and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
+        message = f"{onnx_file}: the HTP of {soc} refuses {len(refusals)} operations.{listed}{more}"
+        return ConversionError(message, "Replace them in the model, or try another precision or SoC.")
+    if len(written) > 1:
+        return ConversionError(f"{onnx_file}: the graph fell into {len(written)} parts; one DLC was expected.")
+    return ConversionError(
+        f"{onnx_file}: ONNX Runtime QNN ended with {finished.ending} and wrote no DLC.{finished.tail()}"
+    )
+
+
+def find_refusals(log: str) -> Iterator[Refusal]:
+    """The refused nodes that a verbose ONNX Runtime log tells of."""
+    for match in _FAILED.finditer(log):
+        reason = match["reason"].split(" node `")[0].strip()
+        for node in _NODE.finditer(match["nodes"]):
+            yield Refusal(node["name"], node["type"], reason)

@@ -1,0 +1,196 @@
+"""The commands that walk the whole flow: build, score, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.progress import say
+
+if TYPE_CHECKING:
+    from snpe_tools.comparison import StageScore
+    from snpe_tools.recipe import Recipe
+    from snpe_tools.stages.build import Done
+    from snpe_tools.stages.score import Scored
+
+
+def build(
+    model: options.Model = "minilm-qa",
+    checkpoint: options.Checkpoint = None,
+    precision: options.PrecisionName = None,
+    soc: options.SocNames = None,
+    seq: options.Sequence_ = None,
+    calibration: options.Calibration = None,
+    windows: options.Windows = None,
+    method: options.Method = None,
+    per_channel: options.PerChannel = None,
+    toolchain: options.Toolchain = None,
+    random: options.Random = False,
+    data: options.Data = "",
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """Checkpoint → ONNX → raw inputs → quantized → DLC → DLC with HTP caches; only what is out of date."""
+    from snpe_tools import build as run_build
+    from snpe_tools.qa.squad import evaluation_file
+
+    recipe = _recipe(
+        model,
+        root,
+        checkpoint,
+        precision,
+        soc,
+        seq,
+        calibration,
+        windows,
+        method,
+        per_channel,
+        toolchain,
+        random=random,
+    )
+    done = run_build(recipe, root, evaluation=evaluation_file(data))
+    _show_artefacts(done, recipe)
+    finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
+
+
+def score(
+    model: options.Model = "minilm-qa",
+    checkpoint: options.Checkpoint = None,
+    precision: options.PrecisionName = None,
+    soc: options.SocNames = None,
+    seq: options.Sequence_ = None,
+    calibration: options.Calibration = None,
+    windows: options.Windows = None,
+    method: options.Method = None,
+    per_channel: options.PerChannel = None,
+    toolchain: options.Toolchain = None,
+    random: options.Random = False,
+    data: options.Data = "",
+    questions: Annotated[
+        str, typer.Option(help='Questions every stage is asked: a number, "all", or "" for the default sample.')
+    ] = "",
+    max_drop: Annotated[float, typer.Option(help="F1 that a stage may lose against float.", min=0)] = 1.0,
+    workers: Annotated[int, typer.Option(help="Emulator processes; 0 takes up to two.", min=0)] = 0,
+    device: options.Device = "host",
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """F1 of every stage on the same questions; writes accuracy.json; exit code 6 when a stage lost too much."""
+    from snpe_tools import score as run_score
+
+    options.check_device(device)
+    recipe = _recipe(
+        model,
+        root,
+        checkpoint,
+        precision,
+        soc,
+        seq,
+        calibration,
+        windows,
+        method,
+        per_channel,
+        toolchain,
+        random=random,
+    )
+    scored = run_score(
+        recipe, root, data=data, questions=options.parse_questions(questions), max_drop=max_drop, workers=workers
+    )
+    _show_scores(scored)
+    finish(scored.document, as_json=as_json)
+    scored.scores.check()
+
+
+def doctor(root: options.Root = Path(), as_json: options.Json = False) -> None:
+    """What this machine has for the flow, and what to do for what it lacks."""
+    from snpe_tools import doctor as run_doctor
+    from snpe_tools.stages.doctor import require_healthy
+
+    findings = run_doctor(root)
+    table(
+        ("", "state", "found", "what to do"),
+        [(item.name, item.state, item.found, item.advice) for item in findings],
+        left=4,
+    )
+    finish(findings, as_json=as_json)
+    require_healthy(findings)
+
+
+def _recipe(
+    model: str,
+    root: Path,
+    checkpoint: str | None,
+    precision: str | None,
+    soc: str | None,
+    seq: int | None,
+    calibration: str | None,
+    windows: int | None,
+    method: str | None,
+    per_channel: bool | None,
+    toolchain: str | None,
+    *,
+    random: bool,
+) -> Recipe:
+    from snpe_tools.recipe import load_recipe
+
+    given = options.recipe_overrides(
+        checkpoint=checkpoint,
+        precision=precision,
+        socs=soc,
+        sequence_length=seq,
+        calibration=calibration,
+        calibration_windows=windows,
+        method=method,
+        per_channel=per_channel,
+        toolchain=toolchain,
+        random=random or None,
+    )
+    return load_recipe(model, root / "Models", given)
+
+
+def _show_artefacts(done: list[Done], recipe: Recipe) -> None:
+    rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
+    table(("artefact", "size", "seconds"), rows)
+    say(
+        f"\nNext: make accuracy MODEL={recipe.name} PRECISION={recipe.precision}{' RANDOM=1' if recipe.random else ''}"
+        "    (F1 of every stage, on the emulator)"
+    )
+
+
+def _show_scores(scored: Scored) -> None:
+    document = scored.document
+    say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
+    columns = ("stage", "questions", "F1", "EM", "float F1", "same answers", "SQNR dB", "NaN/Inf", "s/inference")
+    table(columns, [_score_row(stage) for stage in scored.scores.stages])
+    say(_explain(scored))
+
+
+def _score_row(stage: StageScore) -> tuple[str, ...]:
+    return (
+        stage.stage,
+        str(stage.questions),
+        f"{stage.f1:.2f}",
+        f"{stage.em:.2f}",
+        f"{stage.float_f1:.2f}",
+        f"{stage.same:.1f} %",
+        decibel(stage.sqnr_db),
+        str(stage.not_finite),
+        seconds(stage.seconds),
+    )
+
+
+def _explain(scored: Scored) -> str:
+    fewest = min(scored.scores.stages, key=lambda stage: stage.questions)
+    lines = ["float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device."]
+    if fewest.questions < scored.document["questions"]:
+        lines.append(
+            f"The emulator is asked a fixed, evenly spread sample; of {fewest.questions} questions one is worth "
+            f"{100 / fewest.questions:.1f} F1. QUESTIONS=N or all asks every stage the same number."
+        )
+    if not scored.scores.failed:
+        lines.append(f"Passed: no stage lost more than {scored.scores.max_drop:g} F1. Written to {scored.file}.")
+    return "\n".join(lines)

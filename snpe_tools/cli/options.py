@@ -1,0 +1,81 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from snpe_tools.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Native = Annotated[bool, typer.Option("--native", help="Raw files hold the model's own types instead of float32.")]
+SocName = Annotated[str, typer.Option("--soc", metavar="NAME", help="SoC whose HTP is meant, such as sm8650.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.", show_default=False)]
+InputsFile = Annotated[
+    Path, typer.Option("--inputs", "-i", help="Input list that names the raw files.", show_default=False)
+]
+
+Model = Annotated[str, typer.Option("--model", help="Folder below Models/.")]
+Root = Annotated[Path, typer.Option("--root", help="Folder that holds Models/ and raw_inputs/.")]
+Checkpoint = Annotated[str | None, typer.Option("--checkpoint", help="Checkpoint folder or hub name.")]
+PrecisionName = Annotated[str | None, typer.Option("--precision", help="w8a8, w8a16, w16a16 or fp16.")]
+SocNames = Annotated[str | None, typer.Option("--soc", help="SoCs to compile for, such as sm8550,sm8650.")]
+Sequence_ = Annotated[int | None, typer.Option("--seq", help="Tokens per window.")]
+Calibration = Annotated[str | None, typer.Option("--calibration", help="SQuAD JSON to calibrate on.")]
+Windows = Annotated[int | None, typer.Option("--windows", help="Calibration windows, evenly spread.")]
+Method = Annotated[str | None, typer.Option("--method", help="Calibration: min-max, mse or percentile.")]
+PerChannel = Annotated[bool | None, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")]
+Toolchain = Annotated[str | None, typer.Option("--toolchain", help="Who makes the DLC: pypi (ONNX Runtime QNN).")]
+Device = Annotated[str, typer.Option("--device", help="Where the DLC runs: host, the Hexagon emulator.")]
+Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
+Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
+
+
+def recipe_overrides(**given: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Recipe settings from options; those not given stay as the recipe has them."""
+    return {key: value for key, value in given.items() if value is not None and value != ""}
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes from "name=1,384" texts.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    shapes = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        if not name or not all(part.isdigit() and int(part) > 0 for part in numbers.split(",")):
+            raise UsageError(f"{text!r} is not a shape.", "Write --shape NAME=1,384.")
+        shapes[name] = tuple(int(part) for part in numbers.split(","))
+    return shapes
+
+
+def check_device(text: str) -> None:
+    """Refuse a device that this version cannot run on.
+
+    Raises:
+        UsageError: it is not "host".
+    """
+    if text != "host":
+        raise UsageError(f"Unknown device {text!r}.", "Known devices: host, the Hexagon emulator.")
+
+
+def parse_questions(text: str) -> int | None:
+    """A number of questions: "" is the default sample (None), "all" is 0.
+
+    Raises:
+        UsageError: neither a positive number nor "all".
+    """
+    if not text:
+        return None
+    if text == "all":
+        return 0
+    if not text.isdigit() or not int(text):
+        raise UsageError(
+            f"{text!r} is not a number of questions.", "Write QUESTIONS=100 or QUESTIONS=all (--questions)."
+        )
+    return int(text)

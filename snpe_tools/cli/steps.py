@@ -1,0 +1,198 @@
+"""One command for each step of the flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.progress import say
+
+if TYPE_CHECKING:
+    from snpe_tools.quantization.simulator import QuantizationOptions
+
+ModelFile = Annotated[Path, typer.Argument(help="The model file.", show_default=False)]
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="Checkpoint folder or hub name.", show_default=False)],
+    output: options.Output,
+    seq: Annotated[int, typer.Option(help="Tokens per window.", min=32)] = 384,
+    mask_value: Annotated[float, typer.Option(help="Added to the attention scores of padding.")] = -100.0,
+    tokenizer: Annotated[str, typer.Option(help="Tokenizer folder or hub name, the checkpoint by default.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Checkpoint → simplified, fixed-shape ONNX whose attention mask survives quantization."""
+    from snpe_tools import export as run_export
+
+    made = run_export(checkpoint, output, sequence_length=seq, mask_value=mask_value, tokenizer=tokenizer)
+    for constant in made.mask_constants:
+        say(f"  mask: {constant} → {mask_value:g}")
+    say(
+        f"{made.onnx}: {made.questions_checked} of {made.questions_checked} answers equal the checkpoint's; "
+        f"logits differ by {made.largest_difference:.1e} at most."
+    )
+    finish(made, as_json=as_json)
+
+
+def simplify(
+    model: ModelFile,
+    output: options.Output,
+    shape: Annotated[list[str], typer.Option(help="Shape of a dynamic input: NAME=1,3,224,224.")] = [],  # noqa: B006
+    as_json: options.Json = False,
+) -> None:
+    """Any ONNX model → fixed shapes, simplified, int32 inputs, no constants that ruin quantization."""
+    from snpe_tools.stages.simplify import simplify as run_simplify
+
+    made = run_simplify(model, output, options.parse_shapes(shape))
+    say(f"{made.onnx}: {made.nodes_before} nodes → {made.nodes}.")
+    finish(made, as_json=as_json)
+
+
+def inputs(
+    model: ModelFile,
+    tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; replaced.", show_default=False)],
+    data: options.Data = "",
+    limit: Annotated[int | None, typer.Option(help="At most so many windows, evenly spread.")] = None,
+    calibration: Annotated[bool, typer.Option("--for-calibration", help="No line that names the outputs.")] = False,
+    native: options.Native = False,
+    as_json: options.Json = False,
+) -> None:
+    """Questions → raw files and list.txt, as the SNPE tools read them."""
+    from snpe_tools import inputs as run_inputs
+    from snpe_tools.qa.squad import evaluation_file, load_questions
+
+    questions = load_questions(evaluation_file(data))
+    made = run_inputs(model, questions, tokenizer, output, limit=limit, for_calibration=calibration, native=native)
+    say(f"{made.list_file}: {len(made.windows)} windows, {size(made.bytes)}.")
+    finish({"list": made.list_file, "windows": len(made.windows), "bytes": made.bytes}, as_json=as_json)
+
+
+def quantize(
+    model: ModelFile,
+    inputs: options.InputsFile,
+    output: options.Output,
+    precision: Annotated[str, typer.Option(help="w8a8, w8a16 or w16a16.")] = "w8a16",
+    method: Annotated[str, typer.Option(help="min-max, mse or percentile.")] = "min-max",
+    percentile: Annotated[
+        float, typer.Option(help="Share of values inside the range, for percentile.", min=50, max=100)
+    ] = 99.99,
+    per_channel: Annotated[bool, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")] = True,
+    native: options.Native = False,
+    as_json: options.Json = False,
+) -> None:
+    """ONNX + calibration inputs → QDQ ONNX + encodings (AIMET 1.0.0 and 0.6.1)."""
+    from snpe_tools import quantize as run_quantize
+
+    made = run_quantize(
+        model, inputs, output, _quantization(precision, method, percentile, per_channel=per_channel), native=native
+    )
+    say(
+        f"{made.qdq}: {made.activations} activation encodings from {made.windows} inferences; "
+        f"{made.encodings}, {made.legacy_encodings}."
+    )
+    finish(made, as_json=as_json)
+
+
+def _quantization(precision: str, method: str, percentile: float, *, per_channel: bool) -> QuantizationOptions:
+    from snpe_tools.precision import Precision
+    from snpe_tools.quantization.simulator import QuantizationOptions, parse_method
+
+    return QuantizationOptions(Precision.parse(precision), parse_method(method), per_channel, percentile)
+
+
+def convert(
+    model: ModelFile,
+    output: options.Output,
+    name: Annotated[str, typer.Option(help="Name of the graph, from the file's name by default.")] = "",
+    soc: options.SocName = "sm8650",
+    as_json: options.Json = False,
+) -> None:
+    """ONNX, float or QDQ → DLC. CPU fallback is off: refused operations are listed."""
+    from snpe_tools import convert as run_convert
+    from snpe_tools.socs import parse_socs
+
+    made = run_convert(model, output, name=name, soc=parse_socs(soc)[0])
+    say(
+        f"{made.dlc}: graph {made.graph}, {sum(made.operations.values())} operations, "
+        f"{made.float_steps} of them Quantize or Dequantize."
+    )
+    finish(made, as_json=as_json)
+
+
+def prepare(
+    dlc: ModelFile, output: options.Output, soc: options.SocName = "sm8650", as_json: options.Json = False
+) -> None:
+    """DLC → DLC with a compiled HTP cache for each SoC."""
+    from snpe_tools import prepare as run_prepare
+    from snpe_tools.socs import parse_socs
+
+    made = run_prepare(dlc, output, parse_socs(soc))
+    table(("cache", "size"), [(name, size(count)) for name, count in made.caches.items()])
+    finish(made, as_json=as_json)
+
+
+def run(
+    dlc: ModelFile,
+    inputs: options.InputsFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for Result_<i>/.", show_default=False)],
+    soc: options.SocName = "sm8650",
+    outputs: Annotated[str, typer.Option(help="Tensors to write, comma-separated; the list's % line by default.")] = "",
+    native: options.Native = False,
+    native_outputs: Annotated[bool, typer.Option(help="Write the model's own types instead of float32.")] = False,
+    workers: Annotated[int, typer.Option(help="Child processes; 0 takes up to two.", min=0)] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Execute the DLC file itself on the Hexagon emulator → Result_<i>/<tensor>.raw."""
+    from snpe_tools import run as run_run
+    from snpe_tools.socs import parse_socs
+
+    wanted = [name for name in outputs.split(",") if name]
+    made = run_run(
+        dlc,
+        inputs,
+        out,
+        soc=parse_socs(soc)[0],
+        outputs=wanted,
+        native_inputs=native,
+        native_outputs=native_outputs,
+        workers=workers,
+    )
+    say(
+        f"{made.folder}: {made.inferences} inferences of {', '.join(made.outputs)}; {made.not_finite} NaN/Inf; "
+        f"{seconds(made.seconds)} s each on the emulator, which says nothing about a device."
+    )
+    finish(made, as_json=as_json)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
+    inputs: options.InputsFile,
+    soc: options.SocName = "sm8650",
+    native: options.Native = False,
+    as_json: options.Json = False,
+) -> None:
+    """Run two models on the same inputs and compare their outputs."""
+    from snpe_tools.socs import parse_socs
+    from snpe_tools.stages.compare import compare as run_compare
+
+    found = run_compare(first, second, inputs, soc=parse_socs(soc)[0], native=native)
+    rows = [
+        (
+            item.output,
+            f"{item.cosine:.6f}",
+            decibel(item.sqnr_db),
+            f"{item.largest:.3g}",
+            f"{item.mean:.3g}",
+            f"{item.equal:.1f} %",
+            str(sum(item.not_finite)),
+        )
+        for item in found
+    ]
+    table(("output", "cosine", "SQNR dB", "largest error", "mean error", "equal", "NaN/Inf"), rows)
+    finish(found, as_json=as_json)

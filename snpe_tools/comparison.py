@@ -1,0 +1,218 @@
+"""The same questions to several stages: F1, EM, and how far each is from float; and the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snpe_tools.errors import AccuracyError
+from snpe_tools.progress import progress, say
+from snpe_tools.qa.answers import FloatArray, find_answers
+from snpe_tools.qa.features import Windows
+from snpe_tools.qa.inference import LOGITS, Logits, run_onnx
+from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
+from snpe_tools.socs import DEFAULT, Soc
+
+FLOAT_STAGE = "onnx-float"
+DEFAULT_MAX_DROP = 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One way to compute logits.
+
+    Attributes:
+        name: such as "onnx-float" or "dlc-w8a16@host".
+        runtime: what computes, for the record.
+        compute: logits of windows.
+        questions: how many questions it is asked, evenly spread; 0 for all.
+    """
+
+    name: str
+    runtime: str
+    compute: Callable[[Windows], Logits]
+    questions: int = 0
+
+
+@dataclass(frozen=True)
+class StageScore:
+    """What a stage scored.
+
+    Attributes:
+        f1, em: percent, over `questions` questions.
+        float_f1: F1 of the float model on the same questions.
+        same: share of answers equal to the float model's, percent.
+        sqnr_db: 10 log10 of float logits' energy over the difference's, real tokens only; None where nothing differs.
+        not_finite: NaN and infinite logits of real tokens.
+        seconds: of one inference. An emulator's seconds say nothing about a device.
+    """
+
+    stage: str
+    runtime: str
+    questions: int
+    f1: float
+    em: float
+    float_f1: float
+    same: float
+    sqnr_db: float | None
+    not_finite: int
+    seconds: float
+
+    @property
+    def drop(self) -> float:
+        """F1 lost against float on the same questions."""
+        return self.float_f1 - self.f1
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of all stages, and the gate's bound."""
+
+    stages: tuple[StageScore, ...]
+    max_drop: float
+
+    @property
+    def failed(self) -> list[StageScore]:
+        """Stages that the gate refuses: they lost more than `max_drop`, or computed NaN or infinite logits."""
+        return [stage for stage in self.stages if stage.drop > self.max_drop or stage.not_finite]
+
+    def check(self) -> None:
+        """The gate.
+
+        Raises:
+            AccuracyError: a stage failed; each is named with its figures.
+        """
+        if self.failed:
+            lines = "".join(f"\n    {_failure(stage)}" for stage in self.failed)
+            raise AccuracyError(
+                f"The gate allows {self.max_drop:g} F1 below float; "
+                f"{len(self.failed)} of {len(self.stages)} stages fail.{lines}",
+                "Try PRECISION=w8a16, METHOD=mse or more calibration; "
+                "QUESTIONS=100 tells a bad model from a hard sample.",
+            )
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Rows for accuracy.json, rounded to what they mean."""
+        return [
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(stage).items()}
+            for stage in self.stages
+        ]
+
+
+def _failure(stage: StageScore) -> str:
+    if stage.not_finite:
+        return f"{stage.stage}: {stage.not_finite} logits are NaN or infinite"
+    return (
+        f"{stage.stage}: F1 {stage.f1:.2f}, {stage.drop:.2f} below float ({stage.float_f1:.2f}) "
+        f"on the same {stage.questions} questions"
+    )
+
+
+def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFAULT_MAX_DROP) -> Scores:
+    """Ask every stage its questions.
+
+    Args:
+        stages: the float model first; the others are compared with it.
+        windows: the questions' windows.
+        max_drop: bound of the gate, in F1.
+
+    Raises:
+        SnpeToolsError: of the stage that failed.
+    """
+    reference = _Answers(stages[0].compute(windows), windows)
+    rows = []
+    for stage in stages:
+        indices = spread_sample(len(windows.questions), stage.questions or len(windows.questions))
+        part = windows.of_questions(indices)
+        known = reference.of_questions(windows, indices)
+        answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
+        rows.append(_compare(stage, answers, known, part))
+        say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
+    return Scores(tuple(rows), max_drop)
+
+
+class _Answers:
+    """A stage's logits and what they answer."""
+
+    def __init__(self, logits: Logits, windows: Windows) -> None:
+        self.logits = logits
+        found = find_answers(logits.start, logits.end, windows, may_be_empty=has_unanswerable(windows.questions))
+        self.texts = [answer.text for answer in found]
+        self.score: QaScore = evaluate(windows.questions, self.texts)
+
+    def of_questions(self, windows: Windows, indices: Sequence[int]) -> _Answers:
+        """The same for some of the questions."""
+        rows = windows.rows_of(indices)
+        seconds = self.logits.seconds * len(rows) / max(len(windows), 1)
+        return _Answers(Logits(self.logits.start[rows], self.logits.end[rows], seconds), windows.of_questions(indices))
+
+
+def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows) -> StageScore:
+    same = np.mean([one == other for one, other in zip(answers.texts, known.texts, strict=True)])
+    return StageScore(
+        stage=stage.name,
+        runtime=stage.runtime,
+        questions=len(windows.questions),
+        f1=answers.score.f1,
+        em=answers.score.em,
+        float_f1=known.score.f1,
+        same=100 * float(same),
+        sqnr_db=sqnr_db(known.logits.logits, answers.logits.logits, windows),
+        not_finite=answers.logits.not_finite(windows),
+        seconds=answers.logits.seconds / len(windows),
+    )
+
+
+def sqnr_db(wanted: Sequence[FloatArray], got: Sequence[FloatArray], windows: Windows) -> float | None:
+    """Signal to quantization noise ratio of logits at real tokens, in dB; None where both are equal."""
+    real = windows.attention_mask > 0
+    signal, noise = np.stack(wanted)[:, real].astype(np.float64), np.stack(got)[:, real].astype(np.float64)
+    error = float(np.square(signal - noise).sum())
+    return None if error == 0 else float(10 * np.log10(np.square(signal).sum() / error))
+
+
+def spread_sample(count: int, size: int) -> list[int]:
+    """`size` of `count` questions at even distances: the same ones every time."""
+    if size >= count:
+        return list(range(count))
+    return [int(index) for index in np.linspace(0, count - 1, size)]
+
+
+def onnx_stage(name: str, model: Path, *, optimize: bool = True) -> Stage:
+    """ONNX Runtime on the CPU."""
+
+    def compute(windows: Windows) -> Logits:
+        with progress(name, len(windows)) as advance:
+            return run_onnx(model, windows, optimize=optimize, advance=advance)
+
+    return Stage(name, "ONNX Runtime CPU" if optimize else "ONNX Runtime CPU, graph optimizations off", compute)
+
+
+def emulator_stage(
+    name: str, dlc: Path, model: Path, folder: Path, *, soc: Soc = DEFAULT, questions: int = 0, workers: int = 0
+) -> Stage:
+    """A DLC on the Hexagon emulator, through raw files and result folders as on a device.
+
+    Args:
+        model: the fixed-shape ONNX model it was made from, which says what its inputs are.
+        folder: where raw inputs and results go.
+        questions: how many questions it is asked, evenly spread; 0 for all.
+    """
+
+    def compute(windows: Windows) -> Logits:
+        from snpe_tools.stages.inputs import write_windows
+        from snpe_tools.stages.run import output_shape, read_results, run
+
+        written = write_windows(model, windows, folder / "inputs")
+        result = run(dlc, written.list_file, folder / "results", soc=soc, workers=workers)
+        start, end = (
+            read_results(result.folder, output, output_shape(dlc, output), len(windows)).reshape(len(windows), -1)
+            for output in LOGITS
+        )
+        return Logits(start, end, result.seconds * len(windows))
+
+    return Stage(name, f"Hexagon emulator, {soc}", compute, questions)

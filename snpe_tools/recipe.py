@@ -1,0 +1,155 @@
+"""A recipe: everything that decides what is built, as TOML in `Models/<model>/recipe.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from snpe_tools.errors import RecipeError, SnpeToolsError, UsageError
+from snpe_tools.precision import Precision
+from snpe_tools.qa.checkpoint import ARCHITECTURES
+from snpe_tools.socs import Soc, parse_socs
+
+FILE_NAME = "recipe.toml"
+SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
+
+
+class Recipe(BaseModel):
+    """What to build. Paths in it are relative to the recipe's folder.
+
+    Attributes:
+        name: folder below Models/ and first part of every artefact's name.
+        checkpoint: folder or hub name of a question-answering checkpoint.
+        tokenizer: folder or hub name of its tokenizer, the checkpoint by default.
+        architecture: family, for random weights.
+        random: build random weights instead of loading the checkpoint.
+        sequence_length: tokens per window.
+        precision: such as "w8a16"; see `snpe_tools.precision`.
+        socs: SoCs to compile for, comma-separated.
+        toolchain: who makes the DLC; "pypi" is ONNX Runtime QNN.
+        mask_value: what is added to the attention scores of padding.
+        calibration: SQuAD JSON to calibrate on, "" for the shipped set.
+        calibration_windows: windows taken from it, evenly spread.
+        method: how observed values become encodings.
+        percentile: share of values inside the range, in percent, for method "percentile".
+        per_channel: one weight encoding per output channel.
+        emulated_questions: questions the emulator is asked by default; it takes seconds for each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
+    checkpoint: str = ""
+    tokenizer: str = ""
+    architecture: Literal["", "albert", "bert", "distilbert", "electra", "mobilebert"] = ""
+    random: bool = False
+    sequence_length: int = Field(default=384, ge=32, le=4096)
+    precision: str = "w8a16"
+    socs: str = "sm8650"
+    toolchain: Literal["pypi"] = "pypi"
+    mask_value: float = Field(default=-100.0, lt=0, gt=-1e4)
+    calibration: str = ""
+    calibration_windows: int = Field(default=64, ge=1)
+    method: Literal["min-max", "mse", "percentile"] = "min-max"
+    percentile: float = Field(default=99.99, gt=50, le=100)
+    per_channel: bool = True
+    emulated_questions: int = Field(default=32, ge=1)
+
+    @field_validator("precision")
+    @classmethod
+    def _known_precision(cls, text: str) -> str:
+        return _checked(text, Precision.parse)
+
+    @field_validator("socs")
+    @classmethod
+    def _known_socs(cls, text: str) -> str:
+        return _checked(text, parse_socs)
+
+    @property
+    def parsed_precision(self) -> Precision:
+        """The precision as a value."""
+        return Precision.parse(self.precision)
+
+    @property
+    def parsed_socs(self) -> tuple[Soc, ...]:
+        """The SoCs as values."""
+        return parse_socs(self.socs)
+
+
+def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours
+    try:
+        parse(text)
+    except SnpeToolsError as problem:
+        raise ValueError(str(problem)) from problem
+    return text
+
+
+def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe of a model, with settings from the command line on top.
+
+    A model without a recipe file needs a checkpoint or an architecture among the overrides.
+
+    Args:
+        model: a folder's name below `models`.
+        models: the Models/ folder.
+        overrides: settings; None means "not given".
+
+    Raises:
+        RecipeError: an unknown key, a wrong value, or nothing known of this model.
+    """
+    file = models / model / FILE_NAME
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not file.is_file() and not given.get("checkpoint"):
+        known = ", ".join(sorted(found.parent.name for found in models.glob(f"*/{FILE_NAME}"))) or "none"
+        raise RecipeError(
+            f"There is no recipe {file}.",
+            f"Known models: {known}. For your own, pass CHECKPOINT=folder (--checkpoint).",
+        )
+    content = _read(file) if file.is_file() else {}
+    if content.get("checkpoint") and (file.parent / content["checkpoint"]).is_dir():
+        content["checkpoint"] = str(file.parent / content["checkpoint"])
+    if content.get("tokenizer") and (file.parent / content["tokenizer"]).is_dir():
+        content["tokenizer"] = str(file.parent / content["tokenizer"])
+    recipe = _validated({"name": model, **content, **given}, file)
+    return _with_weights(recipe, models)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise RecipeError(f"{file} is not TOML: {problem}.") from problem
+
+
+def _validated(content: Mapping[str, Any], file: Path) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        words = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            raise RecipeError(
+                f"{file}: unknown key {key!r}.", f"Known keys: {', '.join(Recipe.model_fields)}."
+            ) from problem
+        raise UsageError(f"{key}: {words}") from problem
+
+
+def _with_weights(recipe: Recipe, models: Path) -> Recipe:
+    """The recipe, once it has weights to build from; random weights take the shipped tokenizer if they have none."""
+    if recipe.random and not recipe.architecture:
+        raise RecipeError(
+            f"RANDOM=1 needs an architecture in the recipe of {recipe.name}.", f"One of: {', '.join(ARCHITECTURES)}."
+        )
+    if not recipe.random and not recipe.checkpoint:
+        raise RecipeError(
+            f"The recipe of {recipe.name} names no checkpoint.", "Pass CHECKPOINT=folder (--checkpoint), or RANDOM=1."
+        )
+    shipped = models / SHIPPED_CHECKPOINT
+    if recipe.random and not recipe.tokenizer and shipped.is_dir():
+        return recipe.model_copy(update={"tokenizer": str(shipped), "checkpoint": ""})
+    return recipe

@@ -1,0 +1,201 @@
+"""The arrows in order, from checkpoint to prepared DLC; each runs only when its provenance no longer holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snpe_tools.files import require_file, size_of
+from snpe_tools.precision import Precision
+from snpe_tools.progress import say
+from snpe_tools.provenance import Request, changes, record
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION
+from snpe_tools.recipe import Recipe
+from snpe_tools.socs import Soc
+from snpe_tools.tensors import LIST_NAME
+from snpe_tools.workspace import Workspace
+
+Action = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One artefact of a build: its file or folder, bytes, seconds it took, and whether it was up to date before."""
+
+    step: str
+    path: Path
+    bytes: int
+    seconds: float
+    fresh: bool
+
+
+def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None) -> list[Done]:
+    """Build everything that a recipe asks for.
+
+    Args:
+        root: folder that holds Models/ and raw_inputs/.
+        evaluation: questions the model will be scored on; calibration must not share a passage with them.
+
+    Returns:
+        The artefacts in order; the last is the prepared DLC.
+
+    Raises:
+        SnpeToolsError: of the step that failed. What was made before it stays, and is not made again.
+    """
+    space = Workspace(root, recipe.name)
+    with space.locked():
+        return [*build_dlc(recipe, space, recipe.parsed_precision, evaluation), _prepare(recipe, space)]
+
+
+def build_dlc(recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None) -> list[Done]:
+    """Build up to the DLC without caches, in one precision; the caller holds the workspace's lock."""
+    calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
+    if evaluation is not None:
+        _check_leak(evaluation, calibration)
+    done = [_export(recipe, space), _inputs(recipe, space, calibration), _ranges(space)]
+    if not precision.is_float:
+        done.append(_quantize(recipe, space, precision))
+    return [*done, _convert(recipe, space, precision)]
+
+
+def _check_leak(evaluation: Path, calibration: Path) -> None:
+    from snpe_tools.qa.squad import check_disjoint, load_questions
+
+    check_disjoint(load_questions(evaluation), load_questions(calibration))
+
+
+def _run(request: Request, action: Action) -> Done:
+    """Run one step if it must, and say why."""
+    reasons = changes(request)
+    artefact = next(iter(request.outputs.values()))
+    seconds = 0.0
+    if reasons:
+        say(f"{request.step}: {artefact} ({reasons[0]}{', …' if len(reasons) > 1 else ''})")
+        started = time.perf_counter()
+        request.file.unlink(missing_ok=True)
+        notes = action()
+        seconds = time.perf_counter() - started
+        record(request, seconds, notes)
+    return Done(request.step, artefact, size_of(artefact), seconds, not reasons)
+
+
+def _export(recipe: Recipe, space: Workspace) -> Done:
+    places = {
+        key: Path(value) for key in ("checkpoint", "tokenizer") if Path(value := getattr(recipe, key) or "-").is_dir()
+    }
+    files = {f"{key}/{file.name}": file for key, folder in places.items() for file in _checkpoint_files(folder)}
+    decisive = {"checkpoint", "tokenizer", "architecture", "random", "sequence_length", "mask_value"} - set(places)
+    settings = recipe.model_dump(include=decisive)
+    outputs = {"onnx": space.onnx, "dynamic": space.dynamic, "tokenizer": space.tokenizer}
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.stages.export import export
+
+        exported = export(
+            recipe.checkpoint,
+            space.onnx,
+            sequence_length=recipe.sequence_length,
+            mask_value=recipe.mask_value,
+            architecture=recipe.architecture if recipe.random else "",
+            tokenizer=recipe.tokenizer,
+        )
+        return exported.notes()
+
+    return _run(Request("export", files, settings, outputs), action)
+
+
+_CHECKPOINT_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model"}
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """What decides the export; logs and optimizer states beside it do not."""
+    return sorted(file for file in folder.iterdir() if file.suffix in _CHECKPOINT_SUFFIXES and file.is_file())
+
+
+def _inputs(recipe: Recipe, space: Workspace, calibration: Path) -> Done:
+    folder = space.raws("calibration")
+    sources = {
+        "onnx": space.onnx,
+        "tokenizer": space.tokenizer,
+        "questions": require_file(calibration, "calibration questions"),
+    }
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.qa.squad import load_questions
+        from snpe_tools.stages.inputs import inputs
+
+        questions = load_questions(calibration)
+        made = inputs(
+            space.onnx, questions, space.tokenizer, folder, limit=recipe.calibration_windows, for_calibration=True
+        )
+        return {"windows": len(made.windows)}
+
+    return _run(Request("inputs", sources, {"windows": recipe.calibration_windows}, {"folder": folder}), action)
+
+
+def _ranges(space: Workspace) -> Done:
+    raws = space.raws("calibration")
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.stages.quantize import observe, save_ranges
+
+        found = observe(space.onnx, raws / LIST_NAME)
+        save_ranges(found, space.ranges)
+        return {"windows": found.windows, "tensors": len(found.names)}
+
+    return _run(Request("observe", {"onnx": space.onnx, "raws": raws}, {}, {"ranges": space.ranges}), action)
+
+
+def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
+    raws, target = space.raws("calibration"), space.qdq(precision)
+    settings = recipe.model_dump(include={"method", "percentile", "per_channel"}) | {"precision": str(precision)}
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.quantization.simulator import QuantizationOptions
+        from snpe_tools.stages.quantize import load_ranges, quantize
+
+        options = QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile)
+        made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
+        return {"windows": made.windows, "activation_encodings": made.activations}
+
+    sources = {"onnx": space.onnx, "raws": raws, "ranges": space.ranges}
+    current, legacy = space.artefact(f"{precision}.encodings"), space.artefact(f"{precision}.legacy.encodings")
+    return _run(Request("quantize", sources, settings, {"qdq": target, "encodings": current, "legacy": legacy}), action)
+
+
+def _convert(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
+    source, target = space.onnx if precision.is_float else space.qdq(precision), space.dlc(precision)
+    soc = _validation_soc(recipe, precision)
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.stages.convert import convert
+
+        made = convert(source, target, name=recipe.name, soc=soc)
+        return {"graph": made.graph, "operations": made.operations}
+
+    return _run(
+        Request("convert", {"onnx": source}, {"name": recipe.name, "validated_for": soc.name}, {"dlc": target}), action
+    )
+
+
+def _validation_soc(recipe: Recipe, precision: Precision) -> Soc:
+    """Operations are checked against the oldest HTP asked for; a float DLC against one that computes floats."""
+    from snpe_tools.socs import DEFAULT
+
+    able = [soc for soc in recipe.parsed_socs if soc.runs_float or not precision.is_float]
+    return min(able, key=lambda soc: soc.arch, default=DEFAULT)
+
+
+def _prepare(recipe: Recipe, space: Workspace) -> Done:
+    precision, socs = recipe.parsed_precision, recipe.parsed_socs
+    target = space.prepared(precision, socs)
+
+    def action() -> Mapping[str, Any]:
+        from snpe_tools.stages.prepare import prepare
+
+        return {"caches": prepare(space.dlc(precision), target, socs).caches}
+
+    return _run(Request("prepare", {"dlc": space.dlc(precision)}, {"socs": recipe.socs}, {"prepared": target}), action)

@@ -1,0 +1,121 @@
+"""Two models on the same inputs: how far their outputs are apart. Any of them may be ONNX or DLC."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools.errors import UsageError
+from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.loading import input_specs, load, output_specs
+from snpe_tools.progress import progress
+from snpe_tools.socs import DEFAULT, Soc
+from snpe_tools.spec import Array
+from snpe_tools.stages.run import read_results, run
+from snpe_tools.tensors import check_list, named, read_inputs, read_list
+
+Outputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output of B is from A's, over all inferences.
+
+    Attributes:
+        cosine: of the two as flat vectors; NaN when one is all zero.
+        sqnr_db: energy of A over the energy of the difference, in dB; None where both are equal.
+        largest, mean: absolute error.
+        equal: share of equal numbers, percent.
+        not_finite: NaN and infinite numbers of A and B; they are left out of the other figures.
+    """
+
+    output: str
+    cosine: float
+    sqnr_db: float | None
+    largest: float
+    mean: float
+    equal: float
+    not_finite: tuple[int, int]
+
+
+def compare(
+    first: Path, second: Path, input_list: Path, *, soc: Soc = DEFAULT, native: bool = False
+) -> list[Difference]:
+    """Run two models on an input list and compare each output they share.
+
+    Args:
+        first, second: ONNX (run on ONNX Runtime, graph optimizations off) or DLC (run on the emulator).
+
+    Raises:
+        UsageError: they share no output.
+    """
+    one, other = (_outputs(path, input_list, soc, native=native) for path in (first, second))
+    shared = [name for name in one if name in other]
+    if not shared:
+        raise UsageError(
+            f"{first.name} writes {sorted(one)}, {second.name} writes {sorted(other)}: no output in common."
+        )
+    return [difference(name, one[name], other[name]) for name in shared]
+
+
+def _outputs(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Outputs:
+    return (
+        _run_dlc(model, input_list, soc, native=native)
+        if model.suffix == ".dlc"
+        else _run_onnx(model, input_list, native=native)
+    )
+
+
+def _run_dlc(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Outputs:
+    with dlc_format.open(model) as dlc:
+        shapes = {tensor.name: tensor.shape for tensor in dlc.graph.outputs}
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(model, input_list, Path(folder), soc=soc, outputs=tuple(shapes), native_inputs=native)
+        return {name: read_results(Path(folder), name, shape, result.inferences) for name, shape in shapes.items()}
+
+
+def _run_onnx(model: Path, input_list: Path, *, native: bool) -> Outputs:
+    import onnxruntime as ort
+
+    proto, lines = use_int32_inputs(load(model)), read_list(input_list)
+    specs, names = input_specs(proto), [spec.name for spec in output_specs(proto)]
+    check_list(lines, specs, native=native)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    rows = []
+    with progress(model.name, len(lines.lines)) as advance:
+        for index, line in enumerate(lines.lines):
+            rows.append(session.run(names, read_inputs(named(line, specs, lines.path, index), specs, native=native)))
+            advance()
+    return {
+        name: np.stack(column).astype(np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+
+
+def difference(name: str, wanted: Array, got: Array) -> Difference:
+    """Compare two arrays with the same number of elements; numbers that are not finite are counted and left out."""
+    a, b = wanted.ravel().astype(np.float64), got.ravel().astype(np.float64)
+    bad = int((~np.isfinite(a)).sum()), int((~np.isfinite(b)).sum())
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = a[finite], b[finite]
+    if not a.size:
+        return Difference(name, float("nan"), float("nan"), float("nan"), float("nan"), 0.0, bad)
+    error = np.abs(a - b)
+    noise, lengths = float(np.square(error).sum()), float(np.linalg.norm(a) * np.linalg.norm(b))
+    return Difference(
+        output=name,
+        cosine=float(a @ b) / lengths if lengths else float("nan"),
+        sqnr_db=float(10 * np.log10(np.square(a).sum() / noise))
+        if noise and a.any()
+        else (None if not noise else float("-inf")),
+        largest=float(error.max()),
+        mean=float(error.mean()),
+        equal=100 * float(np.mean(a == b)),
+        not_finite=bad,
+    )

@@ -1,0 +1,119 @@
+"""questions → F1 of every stage, accuracy.json, and the gate. What is out of date is built first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from snpe_tools.comparison import DEFAULT_MAX_DROP, FLOAT_STAGE, Scores, Stage, compare, emulator_stage, onnx_stage
+from snpe_tools.files import write_text
+from snpe_tools.precision import Precision
+from snpe_tools.provenance import versions
+from snpe_tools.qa.features import load_tokenizer, make_windows
+from snpe_tools.qa.squad import evaluation_file, load_questions
+from snpe_tools.recipe import Recipe
+from snpe_tools.socs import Soc
+from snpe_tools.stages.build import build_dlc
+from snpe_tools.workspace import Workspace
+
+DEFAULT_QUESTIONS = 200
+"""ONNX stages are asked the first so many questions, unless told otherwise."""
+_FLOAT_SHARE = 4
+"""Emulating fp16 takes about three times as long as integers, so that stage is asked a quarter of the emulated
+questions.
+"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores, where they were written, and the document itself."""
+
+    scores: Scores
+    file: Path
+    document: dict[str, Any]
+
+
+def score(
+    recipe: Recipe,
+    root: Path = Path(),
+    *,
+    data: str = "",
+    questions: int | None = None,
+    max_drop: float = DEFAULT_MAX_DROP,
+    workers: int = 0,
+) -> Scored:
+    """Score every stage of a model; what is out of date is built first.
+
+    Args:
+        root: folder that holds Models/ and raw_inputs/.
+        data: SQuAD JSON, "squad", or "" for the shipped questions.
+        questions: ask every stage the first so many, 0 for all; None asks ONNX stages up to 200, and the emulator the
+            recipe's `emulated_questions` of those.
+        max_drop: bound of the gate, in F1.
+        workers: emulator processes, 0 for up to two.
+
+    Returns:
+        The scores; `scores.check()` is the gate.
+
+    Raises:
+        SnpeToolsError: of the step that failed.
+    """
+    space, file = Workspace(root, recipe.name), evaluation_file(data)
+    asked = load_questions(file)
+    asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
+    with space.locked():
+        precisions = list(dict.fromkeys([Precision.parse("fp16"), recipe.parsed_precision]))
+        for precision in precisions:
+            build_dlc(recipe, space, precision, file)
+        windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
+        sampled = recipe.emulated_questions if questions is None else 0
+        scores = compare(_stages(recipe, space, precisions, sampled, workers), windows, max_drop=max_drop)
+    document = _document(recipe, data or "shipped", len(asked), scores)
+    write_text(space.accuracy, json.dumps(document, indent=1) + "\n")
+    return Scored(scores, space.accuracy, document)
+
+
+def _stages(recipe: Recipe, space: Workspace, precisions: list[Precision], sampled: int, workers: int) -> list[Stage]:
+    stages = [onnx_stage(FLOAT_STAGE, space.dynamic)]
+    if not recipe.parsed_precision.is_float:
+        stages.append(onnx_stage("onnx-qdq", space.qdq(recipe.parsed_precision), optimize=False))
+    for precision in precisions:
+        able = [soc for soc in recipe.parsed_socs if soc.runs_float or not precision.is_float]
+        if able:
+            stages.append(_emulated(space, precision, able[0], sampled, workers))
+    return stages
+
+
+def _emulated(space: Workspace, precision: Precision, soc: Soc, sampled: int, workers: int) -> Stage:
+    name = f"dlc-{precision}@host"
+    questions = -(-sampled // _FLOAT_SHARE) if precision.is_float else sampled
+    return emulator_stage(
+        name, space.dlc(precision), space.onnx, space.raws(name), soc=soc, questions=questions, workers=workers
+    )
+
+
+def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> dict[str, Any]:
+    return {
+        "model": recipe.name,
+        "dataset": dataset,
+        "questions": questions,
+        "precision": recipe.precision,
+        "runtime": {
+            name: version for name, version in versions().items() if name.startswith(("onnxruntime", "aimet", "snpe"))
+        },
+        "soc": recipe.socs,
+        "sequence_length": recipe.sequence_length,
+        "random_weights": recipe.random,
+        "calibration": {
+            "data": recipe.calibration or "shipped",
+            "windows": recipe.calibration_windows,
+            "method": recipe.method,
+        },
+        "max_drop": scores.max_drop,
+        "passed": not scores.failed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": scores.as_dicts(),
+    }

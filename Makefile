@@ -1,0 +1,93 @@
+# Thin: the environment, and aliases of `snpe-tools`. `make help` lists everything.
+
+PYTHON      ?= $(or $(shell command -v python3.11),python3)
+MODEL       ?= minilm-qa
+PRECISION   ?=
+SOC         ?=
+SEQ         ?=
+CALIBRATION ?=
+WINDOWS     ?=
+METHOD      ?=
+CHECKPOINT  ?=
+RANDOM      ?=
+DATA        ?=
+QUESTIONS   ?=
+MAX_DROP    ?=
+WORKERS     ?=
+TOOLCHAIN   ?=
+DEVICE      ?=
+# Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+BIN  := $(VENV)/bin
+quote = '$(subst ','\'',$(1))'
+option = $(if $(strip $(2)),$(1) $(call quote,$(2)))
+RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PRECISION)) $(call option,--soc,$(SOC)) \
+	$(call option,--seq,$(SEQ)) $(call option,--calibration,$(CALIBRATION)) $(call option,--windows,$(WINDOWS)) \
+	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) \
+	$(call option,--toolchain,$(TOOLCHAIN)) $(if $(RANDOM),--random)
+SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
+	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
+
+.PHONY: help venv dlc accuracy doctor test lint types check clean
+
+help:
+	@echo 'make dlc         checkpoint -> ONNX -> raw inputs -> quantized -> DLC -> DLC with HTP caches'
+	@echo 'make accuracy    F1 of every stage on the same questions; refuses a model that lost too much'
+	@echo 'make doctor      what this machine has, and what to do for what it lacks'
+	@echo 'make venv        the pinned environment in .venv'
+	@echo 'make test        all tests        make check    lint, types and tests'
+	@echo 'make clean       remove what was built; the environment and the shipped checkpoint stay'
+	@echo
+	@echo 'Variables, as in `make dlc MODEL=mobilebert RANDOM=1 SOC=sm8550,sm8650`:'
+	@echo '  MODEL        a folder below Models/                                  (minilm-qa)'
+	@echo '  PRECISION    w8a8, w8a16, w16a16 or fp16                             (w8a16)'
+	@echo '  SOC          SoCs to compile for, comma-separated                    (sm8650)'
+	@echo '  SEQ          tokens per window                                       (384)'
+	@echo '  CHECKPOINT   checkpoint folder or hub name, for a model of your own'
+	@echo '  RANDOM       1: random weights of the model'\''s architecture'
+	@echo '  CALIBRATION  SQuAD JSON to calibrate on                              (shipped)'
+	@echo '  WINDOWS      calibration windows                                     (64)'
+	@echo '  METHOD       min-max, mse or percentile                              (min-max)'
+	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
+	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
+	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
+	@echo '  WORKERS      emulator processes                                      (up to 2)'
+	@echo '  TOOLCHAIN    who makes the DLC: pypi                                 (pypi)'
+	@echo '  DEVICE       where the DLC runs: host, the Hexagon emulator          (host)'
+
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@echo 'Installing the pinned environment into $(VENV): about 3 GB, a few minutes.'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-deps --extra-index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.lock)
+	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+dlc: venv
+	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS)
+
+accuracy: venv
+	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
+
+doctor: venv
+	@$(BIN)/snpe-tools doctor
+
+test: venv
+	@$(BIN)/python -m pytest
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: venv
+	@$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	@git clean -fdXq -- Models raw_inputs accuracy

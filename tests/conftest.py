@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_que
 
 def make_model(
     nodes: list[onnx.NodeProto],
-    inputs: dict[str, tuple[int, tuple[int | str, ...]]],
-    outputs: dict[str, tuple[int | str, ...]],
+    inputs: Mapping[str, tuple[int, Sequence[int | str]]],
+    outputs: Mapping[str, Sequence[int | str]],
     constants: dict[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
     """An ONNX model of opset 20; inputs are (type, shape), outputs float."""

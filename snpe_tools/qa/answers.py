@@ -81,9 +81,9 @@ def _batches(count: int) -> list[slice]:
 def _best_of_batch(
     start: FloatArray, end: FloatArray, context: NDArray[np.bool_]
 ) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
-    """NaN logits count as -inf, so they never win."""
-    start = np.where(context & ~np.isnan(start), start, -np.inf).astype(np.float32)
-    end = np.where(context & ~np.isnan(end), end, -np.inf).astype(np.float32)
+    """NaN and infinite logits never win; the gate counts them."""
+    start = np.where(context & np.isfinite(start), start, -np.inf).astype(np.float32)
+    end = np.where(context & np.isfinite(end), end, -np.inf).astype(np.float32)
     rows, length = start.shape
     longest = min(MAX_ANSWER_LENGTH, length)
     sums = np.full((rows, length, longest), -np.inf, np.float32)

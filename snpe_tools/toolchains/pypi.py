@@ -84,6 +84,7 @@ def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc)
 def find_refusals(log: str) -> Iterator[Refusal]:
     """The refused nodes that a verbose ONNX Runtime log tells of."""
     for match in _FAILED.finditer(log):
-        reason = match["reason"].split(" node `")[0].strip()
-        for node in _NODE.finditer(match["nodes"]):
+        nodes = list(_NODE.finditer(match["nodes"]))
+        reason = match["reason"].split(f"{nodes[0]['type']} node `")[0].strip() if nodes else ""
+        for node in nodes:
             yield Refusal(node["name"], node["type"], reason)

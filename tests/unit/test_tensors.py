@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from snpe_tools.dtypes import BY_CODE
 from snpe_tools.errors import InputError, TensorError
-from snpe_tools.spec import TensorSpec
+from snpe_tools.spec import Array, TensorSpec
 from snpe_tools.tensors import check_list, file_name, named, read_inputs, read_list, write_inputs
 
 SPECS = [TensorSpec("input_ids", (1, 4), BY_CODE[0x032]), TensorSpec("a/b:0", (1, 4), BY_CODE[0x232])]
-ARRAYS = {"input_ids": np.arange(12).reshape(3, 4), "a/b:0": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)}
+ARRAYS: dict[str, Array] = {
+    "input_ids": np.arange(12).reshape(3, 4),
+    "a/b:0": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+}
 
 
 @pytest.mark.parametrize("native", [False, True])

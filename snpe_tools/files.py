@@ -78,6 +78,24 @@ def _storage_errors(target: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def scratch_folder(needed: int) -> Iterator[Path]:
+    """A temporary folder with at least `needed` free bytes, for libraries that do not tell a full disk from a failure.
+
+    Raises:
+        StorageError: less is free.
+    """
+    with tempfile.TemporaryDirectory(prefix="snpe-tools.") as name:
+        folder = Path(name)
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise StorageError(
+                f"{folder.parent} has {free >> 20} MiB free, and {needed >> 20} MiB are needed for temporary files.",
+                "Free some space, or set TMPDIR to another folder.",
+            )
+        yield folder
+
+
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 with Unix line ends, whole or not at all."""
     with whole_file(target) as temporary:

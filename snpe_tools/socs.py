@@ -6,6 +6,7 @@ Architectures follow Qualcomm's public documentation; `snpe-tools doctor` has no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snpe_tools.errors import UsageError
@@ -58,6 +59,18 @@ _ALL = (
 BY_NAME = {soc.name: soc for soc in _ALL}
 BY_ID = {soc.id: soc for soc in _ALL}
 DEFAULT = BY_NAME["sm8650"]
+
+
+def check_fit(model: str, socs: Sequence[Soc], *, quantized: bool) -> None:
+    """Refuse a float model for an HTP that has no float maths; the emulator would not.
+
+    Raises:
+        UsageError: names each such SoC.
+    """
+    unfit = [] if quantized else [soc for soc in socs if not soc.runs_float]
+    if unfit:
+        names = ", ".join(f"{soc} (v{soc.arch})" for soc in unfit)
+        raise UsageError(f"{model} is a float model, and the HTP of {names} has no float maths.", "Quantize it: w8a16.")
 
 
 def parse_socs(text: str) -> tuple[Soc, ...]:

@@ -16,6 +16,7 @@ from snpe_tools.cli.output import finish
 from snpe_tools.errors import SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
+_INTERRUPTED = 130
 _EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 130 interrupted."  # noqa: E501
 
 app = typer.Typer(
@@ -61,9 +62,11 @@ def main() -> None:
         app()
     except SnpeToolsError as problem:
         _fail(problem)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ending:
+        if isinstance(ending, SystemExit) and ending.code != _INTERRUPTED:
+            raise
         say("Interrupted. Nothing half-written was kept.")
-        raise SystemExit(130) from None
+        raise SystemExit(_INTERRUPTED) from None
     except OSError as problem:
         if problem.errno == errno.EPIPE:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,10 +15,13 @@ from rich.text import Text
 
 from snpe_tools.progress import console
 
+_printed: list[Any] = []
+
 
 def finish(result: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any dataclass or JSON value
-    """Print the result as the one document on stdout, if JSON was asked for."""
-    if as_json:
+    """Print the result as the one document on stdout, if JSON was asked for and none was printed yet."""
+    if as_json and not _printed:
+        _printed.append(result)
         json.dump(plain(result), sys.stdout, indent=1)
         sys.stdout.write("\n")
 

@@ -132,6 +132,12 @@ class Dlc:
         self.container.close()
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether some tensor between the nodes is fixed-point."""
+        tensors = (tensor for graph in self.graphs for tensor in graph.tensors.values())
+        return any(tensor.role == "native" and tensor.dtype.is_fixed_point for tensor in tensors)
+
+    @property
     def graph(self) -> Graph:
         """The only graph.
 

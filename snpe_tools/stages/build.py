@@ -14,7 +14,6 @@ from snpe_tools.progress import say
 from snpe_tools.provenance import Request, changes, record
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
 from snpe_tools.recipe import Recipe
-from snpe_tools.socs import Soc
 from snpe_tools.tensors import LIST_NAME
 from snpe_tools.workspace import Workspace
 
@@ -168,25 +167,14 @@ def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
 
 def _convert(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     source, target = space.onnx if precision.is_float else space.qdq(precision), space.dlc(precision)
-    soc = _validation_soc(recipe, precision)
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.stages.convert import convert
 
-        made = convert(source, target, name=recipe.name, soc=soc)
+        made = convert(source, target, name=recipe.name)
         return {"graph": made.graph, "operations": made.operations}
 
-    return _run(
-        Request("convert", {"onnx": source}, {"name": recipe.name, "validated_for": soc.name}, {"dlc": target}), action
-    )
-
-
-def _validation_soc(recipe: Recipe, precision: Precision) -> Soc:
-    """Operations are checked against the oldest HTP asked for; a float DLC against one that computes floats."""
-    from snpe_tools.socs import DEFAULT
-
-    able = [soc for soc in recipe.parsed_socs if soc.runs_float or not precision.is_float]
-    return min(able, key=lambda soc: soc.arch, default=DEFAULT)
+    return _run(Request("convert", {"onnx": source}, {"name": recipe.name}, {"dlc": target}), action)
 
 
 def _prepare(recipe: Recipe, space: Workspace) -> Done:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.dlc.rename import graph_identifier
 from snpe_tools.errors import ConversionError
-from snpe_tools.files import whole_file
+from snpe_tools.files import scratch_folder, whole_file
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.toolchains import pypi
+
+_FOLDER_FACTOR = 3
+"""Free space wanted for each byte of the model: a copy of it, and its DLC."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,12 @@ def convert(model: Path, target: Path, *, name: str = "", soc: Soc = DEFAULT) ->
     proto = use_int32_inputs(load(model))
     inputs, outputs = input_specs(proto), output_specs(proto)
     graph = graph_identifier(name or target.name.split(".")[0])
-    with tempfile.TemporaryDirectory() as folder, whole_file(target) as temporary:
-        ready = Path(folder) / model.name
+    with scratch_folder(_FOLDER_FACTOR * model.stat().st_size) as folder, whole_file(target) as temporary:
+        ready = folder / model.name
         save(proto, ready)
-        pypi.convert(ready, temporary, graph, soc)
-        converted = _check(temporary, {spec.name for spec in inputs}, {spec.name for spec in outputs})
+        made = pypi.convert(ready, folder, graph, soc)
+        converted = _check(made, {spec.name for spec in inputs}, {spec.name for spec in outputs})
+        shutil.copyfile(made, temporary)
     return Converted(target, *converted)
 
 

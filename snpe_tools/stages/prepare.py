@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.errors import ConversionError, UsageError
-from snpe_tools.files import whole_file
+from snpe_tools.errors import ConversionError
+from snpe_tools.files import scratch_folder, whole_file
 from snpe_tools.progress import progress
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.qnn.session import Session
-from snpe_tools.socs import Soc
+from snpe_tools.socs import Soc, check_fit
+
+_FOLDER_FACTOR = 4
+"""Free space wanted for each byte of the DLC: a cache is as large as its graph."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,11 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
         DlcError: the file is not a readable DLC.
     """
     with dlc_format.open(dlc) as source:
-        _check_fit(source, socs)
-    with (
-        tempfile.TemporaryDirectory(dir=_folder(target), prefix=".prepare.") as folder,
-        progress("compiling", len(socs)) as advance,
-    ):
+        check_fit(str(dlc), socs, quantized=source.is_quantized)
+    with scratch_folder(_FOLDER_FACTOR * dlc.stat().st_size) as folder, progress("compiling", len(socs)) as advance:
         current = dlc
         for soc in socs:
-            following = Path(folder) / f"{soc}.dlc"
+            following = folder / f"{soc}.dlc"
             isolated(_add_cache, current, following, soc)
             _check_cache(following, soc)
             current = following
@@ -53,33 +52,9 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
         return Prepared(target, {cache.soc: cache.record.size for cache in made.caches})
 
 
-def _folder(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.parent
-
-
 def _add_cache(dlc: Path, target: Path, soc: Soc) -> None:
     with Session(dlc, soc) as session:
         session.add_cache(target)
-
-
-def _check_fit(dlc: dlc_format.Dlc, socs: Sequence[Soc]) -> None:
-    integer_only = [soc for soc in socs if not soc.runs_float]
-    if integer_only and not is_quantized(dlc):
-        names = ", ".join(f"{soc} (v{soc.arch})" for soc in integer_only)
-        raise UsageError(
-            f"{dlc.container.path} is a float model, and the HTP of {names} has no float maths.",
-            "Quantize it: PRECISION=w8a16.",
-        )
-
-
-def is_quantized(dlc: dlc_format.Dlc) -> bool:
-    """Whether some tensor between the nodes is fixed-point."""
-    return any(
-        tensor.role == "native" and tensor.dtype.is_fixed_point
-        for graph in dlc.graphs
-        for tensor in graph.tensors.values()
-    )
 
 
 def _check_cache(path: Path, soc: Soc) -> None:

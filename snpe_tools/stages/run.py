@@ -20,7 +20,7 @@ from snpe_tools.files import whole_folder
 from snpe_tools.progress import progress
 from snpe_tools.qnn.isolation import crashed, pool
 from snpe_tools.qnn.session import Session
-from snpe_tools.socs import DEFAULT, Soc
+from snpe_tools.socs import DEFAULT, Soc, check_fit
 from snpe_tools.tensors import InputList, check_list, file_name, named, read_inputs, read_list
 
 _DEFAULT_WORKERS = 2
@@ -83,7 +83,7 @@ def run(
         StorageError: no space.
     """
     parsed = read_list(input_list)
-    names = _check(dlc, parsed, outputs, native=native_inputs)
+    names = _check(dlc, parsed, outputs, soc, native=native_inputs)
     job = _Job(dlc.absolute(), dlc.stat().st_mtime_ns, soc, names, native_inputs, native_outputs)
     count = workers or min(_DEFAULT_WORKERS, os.cpu_count() or 1, len(parsed.lines))
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,9 +92,10 @@ def run(
     return RunResult(folder, job.outputs, len(parsed.lines), float(np.median(seconds)), not_finite)
 
 
-def _check(dlc: Path, parsed: InputList, outputs: Sequence[str], *, native: bool) -> tuple[str, ...]:
+def _check(dlc: Path, parsed: InputList, outputs: Sequence[str], soc: Soc, *, native: bool) -> tuple[str, ...]:
     """The names of the outputs to write, once the list is known to fit the model."""
     with dlc_format.open(dlc) as model:
+        check_fit(str(dlc), [soc], quantized=model.is_quantized)
         known = [tensor.name for tensor in model.graph.outputs]
         check_list(parsed, [tensor.spec for tensor in model.graph.inputs], native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)

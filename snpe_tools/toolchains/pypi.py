@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import snpe_tools.dlc as dlc_format
 from snpe_tools.dlc.rename import rename_graph
 from snpe_tools.errors import ConversionError
 from snpe_tools.process import Finished, run
@@ -36,12 +34,12 @@ class Refusal:
         return f"{self.type} {self.node!r}: {self.reason}"
 
 
-def convert(onnx_file: Path, target: Path, graph_name: str, soc: Soc) -> None:
-    """Write the DLC of an ONNX model to `target`.
+def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc) -> Path:
+    """Write the DLC of an ONNX model into `folder`; returns its path.
 
     Args:
         onnx_file: fixed shapes, float or QDQ, int32 inputs.
-        target: where the DLC goes; written whole by the caller's `whole_file`.
+        folder: a scratch folder.
         graph_name: name of the graph inside the DLC.
         soc: the SoC whose HTP decides which operations are supported.
 
@@ -49,22 +47,12 @@ def convert(onnx_file: Path, target: Path, graph_name: str, soc: Soc) -> None:
         ConversionError: the HTP refuses operations (each is listed), or the runtime failed.
     """
     check_runtime()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert.") as folder:
-        command: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "snpe_tools.toolchains.ort_dump",
-            onnx_file,
-            folder,
-            str(soc.id),
-        ]
-        finished = run(command)
-        written = list(Path(folder).glob("*.dlc"))
-        if finished.code or len(written) != 1:
-            raise _explain(finished, written, onnx_file, soc)
-        rename_graph(written[0], graph_name)
-        dlc_format.open(written[0]).close()
-        written[0].replace(target)
+    finished = run([sys.executable, "-m", "snpe_tools.toolchains.ort_dump", onnx_file, folder, str(soc.id)])
+    written = list(folder.glob("*.dlc"))
+    if finished.code or len(written) != 1:
+        raise _explain(finished, written, onnx_file, soc)
+    rename_graph(written[0], graph_name)
+    return written[0]
 
 
 def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc) -> ConversionError:

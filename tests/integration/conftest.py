@@ -1,0 +1,87 @@
+"""Small checkpoints of every family, and the emulator they run on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snpe_tools.qnn.library import library_folder
+
+SEQUENCE = 48
+VOCABULARY = 2000
+_COMMON: dict[str, Any] = {
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": SEQUENCE,
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": _COMMON,
+    "electra": {**_COMMON, "embedding_size": 32},
+    "albert": {**_COMMON, "embedding_size": 32},
+    "mobilebert": {**_COMMON, "embedding_size": 32, "intra_bottleneck_size": 32, "intermediate_size": 64},
+    "distilbert": {
+        "n_layers": 2, "dim": 64, "n_heads": 4, "hidden_dim": 128, "vocab_size": VOCABULARY,
+        "max_position_embeddings": SEQUENCE,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emulator() -> None:
+    """Without the runtime these tests cannot say anything: fail, do not skip."""
+    assert library_folder().is_dir()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Callable[[str], Path]:
+    """Makes a checkpoint folder of a family, with random weights that are large enough to tell answers apart."""
+    made: dict[str, Path] = {}
+
+    def make(family: str) -> Path:
+        if family not in made:
+            made[family] = _save(family, tmp_path_factory.mktemp(family) / "checkpoint", tokenizer_file)
+        return made[family]
+
+    return make
+
+
+def _save(family: str, folder: Path, tokenizer_file: Path) -> Path:
+    import torch
+    from transformers import AutoConfig, AutoModelForQuestionAnswering, PreTrainedTokenizerFast
+
+    torch.manual_seed(1)
+    model = AutoModelForQuestionAnswering.from_config(AutoConfig.for_model(family, **FAMILIES[family]))
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if weights.ndim > 1:
+                weights.normal_(0, 0.15)
+            elif name.endswith("bias"):
+                weights.normal_(0, 0.05)
+    model.save_pretrained(folder)
+    special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
+    PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_file), **special).save_pretrained(folder)
+    shutil.copy(tokenizer_file, folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
+    """The fixed-shape ONNX model of a family."""
+    from snpe_tools import export
+
+    made: dict[str, Path] = {}
+
+    def make(family: str) -> Path:
+        if family not in made:
+            target = tmp_path_factory.mktemp(f"{family}-onnx") / f"{family}.onnx"
+            made[family] = export(str(checkpoint(family)), target, sequence_length=SEQUENCE).onnx
+        return made[family]
+
+    return make

@@ -1,0 +1,177 @@
+"""The whole flow on a tiny checkpoint: build, score, provenance as cache, the gate, two runs at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
+from snpe_tools.workspace import Workspace
+from tests.integration.conftest import SEQUENCE
+
+Tool = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
+    folder = tmp_path_factory.mktemp("flow")
+    (folder / "Models" / "tiny").mkdir(parents=True)
+    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 8\n'
+    (folder / "Models" / "tiny" / "recipe.toml").write_text(recipe)
+    return folder
+
+
+def _command(root: Path, *arguments: str) -> list[str]:
+    name, *rest = arguments
+    return [sys.executable, "-m", "snpe_tools", name, "--model", "tiny", "--root", str(root), *rest]
+
+
+def tool(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(_command(root, *arguments), capture_output=True, text=True, timeout=300, check=False)
+
+
+def _fresh(shown: subprocess.CompletedProcess[str]) -> dict[str, bool]:
+    assert shown.returncode == 0, shown.stderr
+    return {item["step"]: item["fresh"] for item in json.loads(shown.stdout)["artefacts"]}
+
+
+def test_building_twice_builds_once_and_changes_rebuild_what_follows(root: Path) -> None:
+    first = tool(root, "build", "--json")
+    assert _fresh(first) == dict.fromkeys(["export", "inputs", "observe", "quantize", "convert", "prepare"], False)
+    assert "Next: make accuracy MODEL=tiny" in first.stderr
+    assert set(_fresh(tool(root, "build", "--json")).values()) == {True}
+
+    other = _fresh(tool(root, "build", "--json", "--precision", "w8a8"))
+    assert [step for step, fresh in other.items() if not fresh] == ["quantize", "convert", "prepare"]
+    other = _fresh(tool(root, "build", "--json", "--soc", "sm8550"))
+    assert [step for step, fresh in other.items() if not fresh] == ["prepare"]
+    assert set(_fresh(tool(root, "build", "--json")).values()) == {True}, "what was there before is still up to date"
+
+    other = _fresh(tool(root, "build", "--json", "--method", "percentile"))
+    assert [step for step, fresh in other.items() if not fresh] == ["quantize", "convert", "prepare"]
+    again = tool(root, "build", "--json")
+    assert not _fresh(again)["quantize"]
+    assert "setting method changed" in again.stderr
+
+
+def test_a_damaged_artefact_is_made_again(root: Path) -> None:
+    tool(root, "build")
+    space = Workspace(root, "tiny")
+    dlc = space.artefact("w8a16.dlc")
+    dlc.write_bytes(dlc.read_bytes()[:-100])
+    shown = tool(root, "build", "--json")
+    assert not _fresh(shown)["convert"]
+    assert "tiny.w8a16.dlc changed" in shown.stderr
+
+
+def test_provenance_stands_beside_every_artefact(root: Path) -> None:
+    tool(root, "build")
+    known = json.loads((root / "Models" / "tiny" / "tiny.w8a16.dlc.provenance.json").read_text())
+    assert known["step"] == "convert"
+    assert len(known["inputs"]["onnx"]["sha256"]) == 64
+    assert known["settings"] == {"name": "tiny"}
+    assert known["versions"]["onnxruntime-qnn"] == "2.7.0"
+    assert known["notes"]["operations"]["LayerNorm"] == 5
+
+
+def test_the_prepared_dlc_is_the_one_asked_for(root: Path) -> None:
+    tool(root, "build", "--soc", "sm8550,sm8650")
+    with dlc_format.open(root / "Models" / "tiny" / "tiny.w8a16.sm8550+sm8650.dlc") as opened:
+        assert {cache.soc for cache in opened.caches} == {"sm8550", "sm8650"}
+        assert opened.graph.name == "tiny"
+
+
+@pytest.fixture(scope="module")
+def scored(root: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, object]]:
+    shown = tool(root, "score", "--max-drop", "100", "--questions", "12", "--json")
+    return shown, json.loads(shown.stdout)
+
+
+def test_every_stage_is_asked_the_same_questions(
+    scored: tuple[subprocess.CompletedProcess[str], dict[str, object]],
+) -> None:
+    shown, document = scored
+    assert shown.returncode == 0, shown.stderr
+    stages = document["stages"]
+    assert isinstance(stages, list)
+    assert [stage["stage"] for stage in stages] == ["onnx-float", "onnx-qdq", "dlc-fp16@host", "dlc-w8a16@host"]
+    assert {stage["questions"] for stage in stages} == {12}
+    assert {stage["not_finite"] for stage in stages} == {0}
+    by_name = {stage["stage"]: stage for stage in stages}
+    assert by_name["onnx-float"]["same"] == 100
+    assert by_name["dlc-fp16@host"]["sqnr_db"] > 40
+    assert by_name["dlc-w8a16@host"]["sqnr_db"] > 20
+    assert all(stage["seconds"] > 0 for stage in stages)
+
+
+def test_accuracy_json_says_what_was_measured_and_how(
+    root: Path, scored: tuple[subprocess.CompletedProcess[str], dict[str, object]]
+) -> None:
+    _, document = scored
+    assert json.loads((root / "Models" / "tiny" / "accuracy.json").read_text()) == document
+    assert document["model"] == "tiny"
+    assert (document["dataset"], document["questions"], document["precision"]) == ("shipped", 12, "w8a16")
+    assert (document["passed"], document["max_drop"]) == (True, 100)
+    assert document["runtime"]["onnxruntime-qnn"] == "2.7.0"  # type: ignore[index]
+
+
+def test_the_gate_refuses_with_its_own_exit_code(root: Path) -> None:
+    """Random weights at 8 bits lose more than nothing; the table and the JSON still come."""
+    shown = tool(
+        root, "score", "--max-drop", "0", "--questions", "40", "--precision", "w8a8", "--method", "percentile", "--json"
+    )
+    document = json.loads(shown.stdout)
+    assert (shown.returncode, document["passed"]) == (6, False)
+    assert "The gate allows 0 F1 below float" in shown.stderr
+
+
+def test_calibration_on_the_evaluated_passages_is_refused(root: Path) -> None:
+    shown = tool(root, "build", "--calibration", str(SHIPPED_QUESTIONS))
+    assert shown.returncode == 3
+    assert "calibration questions use passages that are also evaluated" in shown.stderr
+    shown = tool(root, "build", "--data", str(SHIPPED_CALIBRATION))
+    assert shown.returncode == 3
+
+
+def test_two_builds_at_once_do_not_harm_each_other(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "Models" / "tiny").mkdir(parents=True)
+    recipe = (root / "Models" / "tiny" / "recipe.toml").read_bytes()
+    (tmp_path / "Models" / "tiny" / "recipe.toml").write_bytes(recipe)
+    running = [
+        subprocess.Popen(
+            _command(tmp_path, "build", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    ended = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0, 0], ended
+    assert sum("waiting for it" in words for _, words in ended) == 1
+    fresh = [{item["fresh"] for item in json.loads(document)["artefacts"]} for document, _ in ended]
+    assert sorted(map(tuple, fresh)) == [(False,), (True,)]
+
+
+def test_an_interrupted_build_leaves_whole_artefacts_and_carries_on(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "Models" / "tiny").mkdir(parents=True)
+    recipe = (root / "Models" / "tiny" / "recipe.toml").read_bytes()
+    (tmp_path / "Models" / "tiny" / "recipe.toml").write_bytes(recipe)
+    process = subprocess.Popen(_command(tmp_path, "build"), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("Models/tiny/*.ranges.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 130, words
+    assert "Traceback" not in words
+    assert not list(tmp_path.rglob("*.part"))
+    after = _fresh(tool(tmp_path, "build", "--json"))
+    assert after["export"]
+    assert not after["prepare"]

@@ -8,6 +8,7 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     convert   ONNX → DLC
     prepare   DLC → DLC with a compiled HTP cache per SoC
     run       DLC + input list → Result_<i>/<tensor>.raw
+    train     pre-trained checkpoint + questions → question-answering checkpoint
     score     questions → F1 of every stage, and the gate
     build     the arrows from checkpoint to prepared DLC, each only when it is out of date
     doctor    what this machine has, and what to do for what it lacks
@@ -19,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["build", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score"]
+__all__ = ["build", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score", "train"]
 
 if TYPE_CHECKING:
     from snpe_tools.stages.build import build
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from snpe_tools.stages.quantize import quantize
     from snpe_tools.stages.run import run
     from snpe_tools.stages.score import score
+    from snpe_tools.stages.train import train
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each step is imported when it is first used

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,9 +16,14 @@ if not console.is_terminal:
     console.width = 160  # a log has no width of its own; tables must not be folded in it
 
 _LOG_SECONDS = 15.0
+_MINUTES_FROM = 600
 
-Advance = Callable[..., None]
-"""Call it after one item, or with the number of items just done."""
+
+class Advance(Protocol):
+    """Call it after one item, or with the number of items just done; `note` is shown beside the label."""
+
+    def __call__(self, count: int = 1, note: str = "") -> None:
+        """`count` more items are done."""
 
 
 def say(text: str) -> None:
@@ -37,7 +43,11 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as display:
         task = display.add_task(label, total=total)
-        yield lambda count=1: display.advance(task, count)
+
+        def advance(count: int = 1, note: str = "") -> None:
+            display.update(task, advance=count, description=f"{label} {note}".rstrip())
+
+        yield advance
 
 
 @contextmanager
@@ -45,13 +55,17 @@ def _lines(label: str, total: int) -> Iterator[Advance]:
     started = reported = time.monotonic()
     done = 0
 
-    def advance(count: int = 1) -> None:
+    def advance(count: int = 1, note: str = "") -> None:
         nonlocal done, reported
         done += count
         now = time.monotonic()
         if now - reported >= _LOG_SECONDS and done < total:
             reported = now
             left = (now - started) / done * (total - done)
-            say(f"  {label}: {done} of {total}, about {left:.0f} s left")
+            say(f"  {label}: {done} of {total}, about {_duration(left)} left{note and f', {note}'}")
 
     yield advance
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM else f"{seconds / 60:.0f} min"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, steps
+from snpe_tools.cli import flow, steps, training
 from snpe_tools.cli.output import finish
 from snpe_tools.errors import SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -38,6 +38,7 @@ for command in (
     steps.prepare,
     steps.run,
     steps.compare,
+    training.train,
     flow.doctor,
 ):
     app.command()(command)

@@ -32,12 +32,18 @@ class Answer:
 
 
 def find_answers(
-    start: FloatArray, end: FloatArray, windows: Windows, *, may_be_empty: bool = False, null_threshold: float = 0.0
+    start: FloatArray,
+    end: FloatArray,
+    windows: Windows,
+    *,
+    may_be_empty: bool = False,
+    null_threshold: float = 0.0,
+    max_answer_length: int = MAX_ANSWER_LENGTH,
 ) -> list[Answer]:
     """The best answer to each question.
 
-    All spans of up to 30 context tokens are searched. Equal sums, which quantized logits do produce, go to the earlier
-    window, then to the earlier start, then to the shorter span.
+    All spans of up to `max_answer_length` context tokens are searched, which no `n_best_size` can better. Equal sums,
+    which quantized logits do produce, go to the earlier window, then to the earlier start, then to the shorter span.
 
     Args:
         start, end: logits, shape (windows, length).
@@ -46,7 +52,7 @@ def find_answers(
     """
     best: list[Answer | None] = [None] * len(windows.questions)
     null = np.full(len(best), np.inf)
-    scores, firsts, lasts = _best_spans(start, end, windows)
+    scores, firsts, lasts = _best_spans(start, end, windows, max_answer_length)
     for row, index in enumerate(windows.question):
         null[index] = min(null[index], float(start[row, 0]) + float(end[row, 0]))
         previous = best[index]
@@ -64,11 +70,12 @@ def find_answers(
 
 
 def _best_spans(
-    start: FloatArray, end: FloatArray, windows: Windows
+    start: FloatArray, end: FloatArray, windows: Windows, longest: int
 ) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
     """Score, first and last token of each window's best span; the score is -inf where there is none."""
     parts = [
-        _best_of_batch(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0) for rows in _batches(len(windows))
+        _best_of_batch(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, longest)
+        for rows in _batches(len(windows))
     ]
     scores, firsts, lasts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return scores, firsts, lasts
@@ -79,13 +86,13 @@ def _batches(count: int) -> list[slice]:
 
 
 def _best_of_batch(
-    start: FloatArray, end: FloatArray, context: NDArray[np.bool_]
+    start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int
 ) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
     """NaN and infinite logits never win; the gate counts them."""
     start = np.where(context & np.isfinite(start), start, -np.inf).astype(np.float32)
     end = np.where(context & np.isfinite(end), end, -np.inf).astype(np.float32)
     rows, length = start.shape
-    longest = min(MAX_ANSWER_LENGTH, length)
+    longest = min(longest, length)
     sums = np.full((rows, length, longest), -np.inf, np.float32)
     for extra in range(longest):
         sums[:, : length - extra, extra] = start[:, : length - extra] + end[:, extra:]

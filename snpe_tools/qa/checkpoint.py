@@ -7,14 +7,16 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from snpe_tools.errors import CheckpointError, SetupError, SnpeToolsError
 from snpe_tools.files import whole_file
 
 ARCHITECTURES = ("albert", "bert", "distilbert", "electra", "mobilebert")
 """Families that the integration tests carry from a checkpoint to logits of its DLC."""
+_HEAD = "qa_outputs."
 
 
 def load_model(checkpoint: str) -> Any:  # noqa: ANN401 - transformers' classes are chosen at run time
@@ -38,6 +40,44 @@ def load_model(checkpoint: str) -> Any:  # noqa: ANN401 - transformers' classes 
             "Fine-tune it on SQuAD first, or name a checkpoint that was.",
         )
     return model.eval()
+
+
+def load_base(checkpoint: str, dropout: float | None, seed: int) -> Any:  # noqa: ANN401
+    """A pre-trained model to fine-tune, float32; a question-answering head that it lacks starts at random.
+
+    Args:
+        checkpoint: folder or hub name.
+        dropout: of all layers; None keeps the checkpoint's.
+        seed: of a new head's weights.
+
+    Raises:
+        CheckpointError: the folder is no checkpoint, is damaged, or lacks more than the head.
+        SetupError: a hub name, and the hub cannot be reached.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForQuestionAnswering
+
+    _check_folder(checkpoint)
+    torch.manual_seed(seed)
+    with _explained(checkpoint):
+        config = _with_dropout(AutoConfig.from_pretrained(checkpoint), dropout)
+        model, loading = AutoModelForQuestionAnswering.from_pretrained(
+            checkpoint, config=config, dtype="float32", output_loading_info=True
+        )
+    missing = sorted(name for name in loading["missing_keys"] if not name.startswith(_HEAD))
+    if missing:
+        raise CheckpointError(
+            f"{checkpoint} cannot be fine-tuned: it has no weights for {', '.join(missing[:3])}.",
+            "Name a checkpoint of the BERT family that was pre-trained.",
+        )
+    return model
+
+
+def _with_dropout(config: Any, dropout: float | None) -> Any:  # noqa: ANN401
+    for name, value in vars(config).items():
+        if dropout is not None and "dropout" in name and isinstance(value, float):
+            setattr(config, name, dropout)
+    return config
 
 
 def random_model(architecture: str) -> Any:  # noqa: ANN401
@@ -64,17 +104,46 @@ def save_tokenizer(checkpoint: str, target: Path) -> None:
         CheckpointError: the checkpoint has no fast tokenizer.
         SetupError: a hub name, and the hub cannot be reached.
     """
+    tokenizer = load_fast_tokenizer(checkpoint)
+    with whole_file(target) as temporary:
+        temporary.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
+
+
+def load_fast_tokenizer(checkpoint: str) -> Any:  # noqa: ANN401
+    """The checkpoint's tokenizer, one with a `backend_tokenizer`.
+
+    Raises:
+        CheckpointError: the checkpoint has no fast tokenizer.
+        SetupError: a hub name, and the hub cannot be reached.
+    """
     from transformers import AutoTokenizer
 
     with _explained(checkpoint):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise CheckpointError(
             f"{checkpoint} has no fast tokenizer.", "Save one beside it: AutoTokenizer(...).save_pretrained(folder)."
         )
-    with whole_file(target) as temporary:
-        temporary.write_text(backend.to_str(), encoding="utf-8")
+    return tokenizer
+
+
+def save_checkpoint(model: Any, tokenizer: Any, folder: Path, dtype: Literal["float16", "float32"]) -> None:  # noqa: ANN401
+    """Write weights (safetensors of `dtype`), configuration and tokenizer into `folder`.
+
+    Raises:
+        CheckpointError: a weight does not fit into float16.
+    """
+    import torch
+
+    copy = deepcopy(model).cpu().to(getattr(torch, dtype))
+    for name, values in copy.state_dict().items():
+        if not torch.isfinite(values).all():
+            raise CheckpointError(f"Weight {name!r} is not finite in {dtype}.", "Write float32: --save-dtype float32.")
+    with quiet():
+        copy.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes files that only their owner can read
 
 
 def _check_folder(checkpoint: str) -> None:

@@ -105,12 +105,16 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def make_windows(
-    questions: Sequence[Question], tokenizer: Tokenizer, length: int = 384, stride: int = DOC_STRIDE
+    questions: Sequence[Question],
+    tokenizer: Tokenizer,
+    length: int = 384,
+    stride: int = DOC_STRIDE,
+    max_query_length: int = MAX_QUERY_LENGTH,
 ) -> Windows:
     """Cut each question's passage into windows of `length` tokens that overlap by `stride`.
 
-    A window is `[CLS] question [SEP] part of the passage [SEP]`; questions are cut at 64 tokens, or half a short
-    window.
+    A window is `[CLS] question [SEP] part of the passage [SEP]`; questions are cut at `max_query_length`
+    tokens, or half a short window.
 
     Raises:
         DataError: `length` is below 32 and leaves no room for the passage.
@@ -120,7 +124,7 @@ def make_windows(
             f"A sequence length of {length} leaves no room for a question and its passage.",
             f"Use SEQ={SHORTEST} or more.",
         )
-    query = min(MAX_QUERY_LENGTH, length // 2)
+    query = min(max_query_length, length // 2)
     overlap = min(stride, (length - query - _SPECIAL_TOKENS) // 2)
     pad = next(
         (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None), 0

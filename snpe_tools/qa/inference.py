@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snpe_tools.errors import OnnxError
 from snpe_tools.files import require_file
@@ -72,12 +73,17 @@ def run_onnx(
     return Logits(result[0], result[1], time.perf_counter() - started)
 
 
-def _batches(windows: Windows, *, dynamic: bool) -> list[tuple[Any, int]]:
+def _batches(windows: Windows, *, dynamic: bool) -> list[tuple[NDArray[np.intp], int]]:
     if not dynamic:
         return [(np.array([row]), windows.length) for row in range(len(windows))]
+    return by_length(windows, _BATCH)
+
+
+def by_length(windows: Windows, size: int) -> list[tuple[NDArray[np.intp], int]]:
+    """Batches of up to `size` windows of similar length, and the length of each batch's longest."""
     lengths = windows.attention_mask.sum(axis=1)
     order = np.argsort(lengths, kind="stable")
-    groups = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
+    groups = [order[first : first + size] for first in range(0, len(order), size)]
     return [(rows, int(lengths[rows].max())) for rows in groups]
 
 

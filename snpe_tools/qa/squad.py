@@ -25,13 +25,17 @@ _TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class Question:
-    """One question with its passage and accepted answers; no answers means unanswerable (SQuAD v2.0)."""
+    """One question with its passage and accepted answers; no answers means unanswerable (SQuAD v2.0).
+
+    `starts` are the first characters of the answers in the passage, as the document says.
+    """
 
     id: str
     text: str
     context: str
     answers: tuple[str, ...]
     title: str = ""
+    starts: tuple[int, ...] = ()
 
 
 class _Answer(BaseModel):
@@ -75,7 +79,7 @@ def load_questions(path: Path) -> list[Question]:
             f"{path} is not a SQuAD document: {_where(problem)}", "See the format in raw_inputs/README.md."
         ) from problem
     questions = [
-        Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title)
+        Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title, _starts(item))
         for article in document.data
         for paragraph in article.paragraphs
         for item in paragraph.qas
@@ -86,6 +90,10 @@ def load_questions(path: Path) -> list[Question]:
 
 def _texts(item: _Question) -> tuple[str, ...]:
     return () if item.is_impossible else tuple(answer.text for answer in item.answers)
+
+
+def _starts(item: _Question) -> tuple[int, ...]:
+    return () if item.is_impossible else tuple(answer.answer_start for answer in item.answers)
 
 
 def _where(problem: ValidationError) -> str:
@@ -105,8 +113,14 @@ def _check(questions: Sequence[Question], path: Path) -> None:
         seen.add(question.id)
 
 
-def check_disjoint(evaluation: Iterable[Question], calibration: Iterable[Question]) -> None:
-    """Refuse calibration passages that are also evaluated: the scores would flatter the model.
+def check_disjoint(
+    evaluation: Iterable[Question],
+    calibration: Iterable[Question],
+    *,
+    what: str = "calibration",
+    hint: str = "Calibrate on training data: CALIBRATION=file.json (--calibration).",
+) -> None:
+    """Refuse calibration or training passages that are also evaluated: the scores would flatter the model.
 
     Raises:
         DataError: a passage is in both sets (white space and case aside).
@@ -115,9 +129,9 @@ def check_disjoint(evaluation: Iterable[Question], calibration: Iterable[Questio
     shared = [question for question in calibration if _fingerprint(question.context) in known]
     if shared:
         raise DataError(
-            f"{len(shared)} calibration questions use passages that are also evaluated; the first is {shared[0].id!r}: "
+            f"{len(shared)} {what} questions use passages that are also evaluated; the first is {shared[0].id!r}: "
             f'"{shared[0].context[:60]}…".',
-            "Calibrate on training data: CALIBRATION=file.json (--calibration).",
+            hint,
         )
 
 

@@ -1,0 +1,70 @@
+"""The command that makes a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import finish
+from snpe_tools.progress import say
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint folder to write.", show_default=False)],
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings; options below win.")] = None,
+    base: Annotated[str | None, typer.Option(help="Pre-trained checkpoint: folder or hub name.")] = None,
+    evaluation: Annotated[
+        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
+    ] = "",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data [5].")] = None,
+    share: Annotated[float | None, typer.Option(help="Share of the data; below 1 for a quick trial [1].")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate [4e-5].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows per step [32].")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Tokens per window [384].")] = None,
+    doc_stride: Annotated[int | None, typer.Option(help="Tokens that two windows share [128].")] = None,
+    max_query_length: Annotated[int | None, typer.Option(help="Tokens of a question [64].")] = None,
+    max_answer_length: Annotated[int | None, typer.Option(help="Tokens of an answer, when scoring [30].")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32 [auto].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of order, dropout and new weights [0].")] = None,
+    compile_: Annotated[bool | None, typer.Option("--compile", help="Let PyTorch compile the model.")] = None,
+    save_dtype: Annotated[str | None, typer.Option(help="Written weights: float16 or float32 [float16].")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Pre-trained checkpoint + questions → question-answering checkpoint with its F1. A killed run goes on."""
+    from snpe_tools import train as run_train
+    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.training.settings import load_settings
+
+    settings = load_settings(
+        recipe,
+        options.recipe_overrides(
+            base=base,
+            epochs=epochs,
+            share=share,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_seq_length=max_seq_length,
+            doc_stride=doc_stride,
+            max_query_length=max_query_length,
+            max_answer_length=max_answer_length,
+            precision=precision,
+            seed=seed,
+            compile=compile_,
+            save_dtype=save_dtype,
+        ),
+    )
+    made = run_train(settings, data, output, evaluation=evaluation_file(evaluation), restart=restart)
+    say(
+        f"{made.checkpoint}: F1 {made.f1:.2f}, EM {made.em:.2f} on {made.evaluated} questions; "
+        f"{made.steps} steps in {made.seconds / 60:.1f} min, {made.tokens_per_second:.0f} tokens/s."
+    )
+    say(f"\nNext: make dlc MODEL={made.checkpoint.name} CHECKPOINT={made.checkpoint}    (this model as a DLC)")
+    finish(made, as_json=as_json)

@@ -1,0 +1,146 @@
+"""Pre-trained checkpoint + questions with answers → question-answering checkpoint, its log, its curve and its F1."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snpe_tools.files import sha256, whole_folder, write_text
+from snpe_tools.progress import say
+from snpe_tools.provenance import versions
+from snpe_tools.qa.checkpoint import load_base, load_fast_tokenizer, load_model, save_checkpoint
+from snpe_tools.qa.metrics import QaScore
+from snpe_tools.qa.squad import SHIPPED_QUESTIONS, check_disjoint, load_questions
+from snpe_tools.training.corpus import load_corpus
+from snpe_tools.training.curve import draw_curve
+from snpe_tools.training.evaluation import score_model
+from snpe_tools.training.hardware import describe, to_device
+from snpe_tools.training.loop import fit
+from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.training.state import History, StateFile
+from snpe_tools.training.task import Task, make_task
+from snpe_tools.training.tensors import answer_loss
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
+
+LOG = "training.json"
+CURVE = "training.svg"
+_LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training made, and how well it answers.
+
+    Attributes:
+        checkpoint: folder with weights, configuration, tokenizer, `training.json` and `training.svg`.
+        windows, steps: different windows and batches learnt from.
+        seconds: of training, over all runs that it took.
+        tokens_per_second: padding included.
+        evaluated: questions of the score.
+        em, f1: in percent, of the checkpoint as written.
+    """
+
+    checkpoint: Path
+    windows: int
+    steps: int
+    seconds: float
+    tokens_per_second: float
+    evaluated: int
+    em: float
+    f1: float
+
+
+def train(
+    settings: TrainingSettings,
+    data: Path,
+    output: Path,
+    *,
+    evaluation: Path = SHIPPED_QUESTIONS,
+    restart: bool = False,
+) -> TrainResult:
+    """Fine-tune a pre-trained checkpoint for extractive question answering.
+
+    A run that was killed goes on, with the same result, when it is called again; its state is kept beside `output`.
+
+    Args:
+        settings: base checkpoint, schedule, windows; see `TrainingSettings`.
+        data: SQuAD v1.1 or v2.0 JSON, or rows (.jsonl, .jsonl.xz).
+        output: folder of the new checkpoint; replaced.
+        evaluation: SQuAD JSON to score the result on; no passage may be in both.
+        restart: forget the state of an earlier run.
+
+    Raises:
+        DataError: questions that cannot be read, or that leak.
+        CheckpointError: the base cannot be fine-tuned.
+        UsageError: the state of a run with other settings or data is there.
+        ExecutionError: training fell apart.
+        StorageError: no space.
+    """
+    corpus, asked = load_corpus(data), load_questions(evaluation)
+    check_disjoint(asked, corpus.questions, what="training", hint=_LEAK)
+    tokenizer = load_fast_tokenizer(settings.base)
+    task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings)
+    model = to_device(load_base(settings.base, settings.dropout, settings.seed), settings)
+    state = StateFile(
+        output.with_name(f"{output.name}.training-state"), _identity(settings, data), settings.save_minutes
+    )
+    if restart:
+        state.remove()
+    say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(model, settings)}")
+    history = fit(model, task.steps, lambda rows: answer_loss(model, task.labelled, rows), settings, state)
+    result = _finish(model, tokenizer, history, task, settings, output)
+    state.remove()
+    return result
+
+
+def _identity(settings: TrainingSettings, data: Path) -> str:
+    """What must be equal for a run to go on: all that decides the result."""
+    decisive = settings.model_dump(mode="json", exclude={"save_minutes"})
+    text = json.dumps([decisive, sha256(data), versions()["torch"], versions()["transformers"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _finish(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    history: History,
+    task: Task,
+    settings: TrainingSettings,
+    output: Path,
+) -> TrainResult:
+    """Write the checkpoint, score what was written, and put log and curve beside it; all or nothing."""
+    with whole_folder(output) as folder:
+        save_checkpoint(model, tokenizer, folder, settings.save_dtype)
+        written = to_device(load_model(str(folder)), settings)
+        score = score_model(written, task.evaluation, settings.max_answer_length)
+        draw_curve(history.losses, folder / CURVE, f"Training loss of {output.name}")
+        made = _result(output, history, task, score)
+        document = {
+            "result": {**asdict(made), "checkpoint": output.name},
+            "settings": settings.model_dump(mode="json"),
+            "questions_by_source": dict(task.sources),
+            "hardware": describe(model, settings),
+            "versions": versions(),
+            "loss": [round(loss, 4) for loss in history.losses],
+        }
+        write_text(folder / LOG, json.dumps(document, indent=1) + "\n")
+    return made
+
+
+def _result(output: Path, history: History, task: Task, score: QaScore) -> TrainResult:
+    return TrainResult(
+        checkpoint=output,
+        windows=len(task.labelled.windows),
+        steps=history.step,
+        seconds=round(history.seconds, 1),
+        tokens_per_second=round(history.tokens / max(history.seconds, 1e-9), 1),
+        evaluated=len(task.evaluation.questions),
+        em=score.em,
+        f1=score.f1,
+    )

@@ -1,0 +1,40 @@
+"""EM and F1 of a PyTorch model, with the scorer that every stage uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snpe_tools.progress import progress
+from snpe_tools.qa.answers import find_answers
+from snpe_tools.qa.features import Windows
+from snpe_tools.qa.inference import LOGITS, by_length
+from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
+from snpe_tools.training.tensors import model_inputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_BATCH = 16
+
+
+def score_model(model: nn.Module, windows: Windows, max_answer_length: int) -> QaScore:
+    """EM and F1 over all questions of `windows`, computed in float32 on the device where `model` is."""
+    import torch
+
+    result = np.zeros((2, *windows.input_ids.shape), np.float32)
+    model.eval()
+    with torch.inference_mode(), progress("scoring", len(windows)) as advance:
+        for rows, length in by_length(windows, _BATCH):
+            output = model(**model_inputs(model, windows, rows, length))
+            result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
+            advance(len(rows))
+    answers = find_answers(
+        result[0],
+        result[1],
+        windows,
+        may_be_empty=has_unanswerable(windows.questions),
+        max_answer_length=max_answer_length,
+    )
+    return evaluate(windows.questions, [answer.text for answer in answers])

@@ -1,0 +1,126 @@
+"""The training loop: AdamW, a linear schedule, clipped gradients."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snpe_tools.errors import ExecutionError, RecipeError
+from snpe_tools.progress import progress, say
+from snpe_tools.training.batches import Batches
+from snpe_tools.training.hardware import autocast
+from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.training.state import History, StateFile
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+_RECENT = 50
+
+Loss = Callable[[NDArray[np.intp]], tuple["Tensor", int]]
+"""The loss of a batch, given its rows, and the tokens it took."""
+
+
+def fit(model: nn.Module, steps: Batches, loss: Loss, settings: TrainingSettings, state: StateFile) -> History:
+    """Train `model` in place, from where `state` left it.
+
+    Args:
+        model: a PyTorch module, on the device it is trained on.
+        steps: rows of every batch, in order.
+        loss: what to minimize.
+        settings: learning rate, weight decay, clipping, precision.
+        state: kept every few minutes.
+
+    Raises:
+        ExecutionError: the loss is not a number any more.
+        RecipeError: `freeze` names no parameter.
+        StorageError: no space for the state.
+    """
+    freeze(model, settings)
+    optimizer = make_optimizer(model, settings)
+    history = state.restore(model, optimizer)
+    if history.step:
+        say(f"  going on from step {history.step} of {len(steps)}")
+    model.train()
+    with _stop_told(history, state), progress("training", len(steps) - history.step) as advance:
+        while history.step < len(steps):
+            started = time.perf_counter()
+            _set_learning_rate(optimizer, settings.learning_rate_at(history.step, len(steps)))
+            value, tokens = _step(model, optimizer, steps[history.step], loss, settings)
+            _check(value, history)
+            history.losses.append(value)
+            history.tokens += tokens
+            history.seconds += time.perf_counter() - started
+            state.keep(model, optimizer, history)
+            advance(1, f"loss {np.mean(history.losses[-_RECENT:]):.3f}")
+    return history
+
+
+def _step(
+    model: nn.Module, optimizer: Optimizer, rows: NDArray[np.intp], loss: Loss, settings: TrainingSettings
+) -> tuple[float, int]:
+    import torch
+
+    with autocast(model, settings):
+        value, tokens = loss(rows)
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(value.detach()), tokens
+
+
+def _check(value: float, history: History) -> None:
+    if not np.isfinite(value):
+        raise ExecutionError(
+            f"The loss of step {history.step} is {value}: training fell apart.",
+            "Lower the learning rate, or lengthen the warm-up.",
+        )
+
+
+def _set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+@contextlib.contextmanager
+def _stop_told(history: History, state: StateFile) -> Iterator[None]:
+    """Whatever ends the run early, say what is kept of it."""
+    try:
+        yield
+    except BaseException:
+        if state.path.is_file():
+            say(f"Stopped in step {history.step}. The same command goes on from the state in {state.path}.")
+        raise
+
+
+def freeze(model: nn.Module, settings: TrainingSettings) -> None:
+    """Keep parameters whose name contains one of `settings.freeze` as they are.
+
+    Raises:
+        RecipeError: one of them names no parameter.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for part in settings.freeze:
+        if not any(part in name for name in names):
+            raise RecipeError(f"freeze: no parameter of {settings.base} has {part!r} in its name.")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not any(part in name for part in settings.freeze))
+
+
+def make_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
+    """AdamW; biases and normalization weights do not decay."""
+    import torch
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)

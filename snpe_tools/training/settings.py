@@ -1,0 +1,100 @@
+"""Everything that decides what training does, as TOML in `generating_model/` or as options of `snpe-tools train`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from snpe_tools.errors import RecipeError
+from snpe_tools.files import require_file
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class TrainingSettings(BaseModel):
+    """How to train. The defaults are those of the published SQuAD fine-tuning of MobileBERT (Sun et al., 2020).
+
+    Attributes:
+        base: folder or hub name of the pre-trained checkpoint.
+        passes: what each pass over the data takes: source name to share of its rows. Empty: everything.
+        share: of the rows of every source; below 1 for a quick trial.
+        epochs: how often the passes are gone through.
+        max_seq_length, doc_stride, max_query_length: tokens of a window, of the overlap of two, of a question.
+        max_answer_length: tokens of the longest answer, in the score at the end.
+        windows: "all" of a passage, those without the answer labelled with the first token; or the one with the
+            "answer" and most text around it.
+        batch_size: windows per step. A step takes windows of similar length.
+        learning_rate: its peak; it rises linearly for `warmup_steps` (or `warmup_proportion` of all), then falls
+            linearly to 0.
+        dropout: for all layers; None keeps the checkpoint's.
+        freeze: parameters whose name contains one of these are not trained.
+        precision: "bf16" runs matrix products in bfloat16; "auto" does where the processor has it.
+        compile: let PyTorch compile the model; pays on a GPU.
+        save_dtype: type of the written weights.
+        save_minutes: how often the state is kept, from which a killed run goes on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = Field(min_length=1)
+    passes: tuple[dict[str, Share], ...] = ()
+    share: Share = 1.0
+    epochs: int = Field(default=5, ge=1)
+    max_seq_length: int = Field(default=384, ge=32, le=4096)
+    doc_stride: int = Field(default=128, ge=1)
+    max_query_length: int = Field(default=64, ge=8)
+    max_answer_length: int = Field(default=30, ge=1)
+    windows: Literal["all", "answer"] = "all"
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=4e-5, gt=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
+    warmup_proportion: float = Field(default=0.1, ge=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    freeze: tuple[str, ...] = ()
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    compile: bool = False
+    save_dtype: Literal["float16", "float32"] = "float16"
+    save_minutes: float = Field(default=2.0, gt=0)
+    seed: int = 0
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """The learning rate of step `step` (from 0) of `steps`."""
+        warmup = round(self.warmup_proportion * steps) if self.warmup_steps is None else self.warmup_steps
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (steps - step) / max(1, steps - warmup)
+
+
+def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSettings:
+    """Settings of a TOML file, if there is one, with those from the command line on top; None means "not given".
+
+    Raises:
+        RecipeError: not TOML, an unknown key, a wrong value, or no base.
+    """
+    content = _read(file) if file else {}
+    if file and content.get("base") and (file.parent / str(content["base"])).is_dir():
+        content["base"] = str(file.parent / content["base"])
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return TrainingSettings.model_validate({**content, **given})
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(
+            f"{file or 'The training settings'}: {key}: {first['msg']}.",
+            f"Known keys: {', '.join(TrainingSettings.model_fields)}.",
+        ) from problem
+
+
+def _read(file: Path) -> dict[str, Any]:
+    require_file(file, "a training recipe")
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise RecipeError(f"{file} is not TOML: {problem}.") from problem

@@ -1,0 +1,106 @@
+"""What a killed run needs to go on with the same result: weights, optimizer, random numbers, and where it was."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snpe_tools.errors import InputError, UsageError
+from snpe_tools.files import whole_file
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+
+@dataclass
+class History:
+    """Training so far: the loss of every step done, and the seconds and tokens they took."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return len(self.losses)
+
+
+class StateFile:
+    """The state of a run on disk; whole or not there.
+
+    Args:
+        path: where it is kept while the run lasts.
+        identity: settings and data of the run; a state of another run is refused.
+        save_minutes: how often `keep` writes.
+    """
+
+    def __init__(self, path: Path, identity: str, save_minutes: float) -> None:
+        self.path, self._identity, self._pause = path, identity, 60 * save_minutes
+        self._saved = time.monotonic()
+
+    def restore(self, model: nn.Module, optimizer: Optimizer) -> History:
+        """Put model, optimizer and random numbers where the last run left them; a new history without one.
+
+        Raises:
+            UsageError: the state belongs to other settings or data.
+            InputError: it is damaged.
+        """
+        import torch
+
+        if not self.path.is_file():
+            return History()
+        try:
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as problem:
+            raise InputError(
+                f"{self.path}, the state of an earlier run, is damaged.", "Start again with --restart."
+            ) from problem
+        if state["identity"] != self._identity:
+            raise UsageError(
+                f"{self.path} is the state of a run with other settings or data.",
+                "Go on with those, start again with --restart, or choose another --output.",
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        if torch.cuda.is_available() and state["random_cuda"]:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        return History(**state["history"])
+
+    def keep(self, model: nn.Module, optimizer: Optimizer, history: History) -> None:
+        """Write the state, if the last one is old enough.
+
+        Raises:
+            StorageError: no space.
+        """
+        if time.monotonic() - self._saved >= self._pause:
+            self.save(model, optimizer, history)
+
+    def save(self, model: nn.Module, optimizer: Optimizer, history: History) -> None:
+        """Write the state now.
+
+        Raises:
+            StorageError: no space.
+        """
+        import torch
+
+        state = {
+            "identity": self._identity,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "history": asdict(history),
+        }
+        with whole_file(self.path) as temporary, temporary.open("wb") as stream:
+            torch.save(state, stream)
+        self._saved = time.monotonic()
+
+    def remove(self) -> None:
+        """The run is done, or starts again."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+"""What a run learns: labelled windows, and the rows of every step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snpe_tools.qa.features import Windows, make_windows
+from snpe_tools.qa.squad import Question
+from snpe_tools.training.batches import Batches, plan
+from snpe_tools.training.corpus import Corpus, choose
+from snpe_tools.training.labels import Labelled, label, with_answer
+from snpe_tools.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Task:
+    """Labelled windows, the rows of every step in order, the questions used by their source; windows to score on."""
+
+    labelled: Labelled
+    steps: Batches
+    sources: Mapping[str, int]
+    evaluation: Windows
+
+
+def make_task(corpus: Corpus, asked: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings) -> Task:
+    """Cut the questions that the passes take into windows, label them, and put them in order; cut `asked` likewise.
+
+    Raises:
+        DataError: a pass asks for a source that the data does not have.
+    """
+    passes = choose(corpus, settings)
+    used = np.unique(np.concatenate(passes))
+    labelled = label(_cut([corpus.questions[index] for index in used], tokenizer, settings))
+    if settings.windows == "answer":
+        labelled = with_answer(labelled)
+    owners = used[labelled.windows.question]
+    rows = [np.flatnonzero(np.isin(owners, chosen)) for chosen in passes]
+    sources = Counter(corpus.sources[index] for index in used)
+    steps = plan(labelled.lengths, rows, settings.batch_size, settings.seed)
+    return Task(labelled, steps, sources, _cut(asked, tokenizer, settings))
+
+
+def _cut(questions: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings) -> Windows:
+    return make_windows(questions, tokenizer, settings.max_seq_length, settings.doc_stride, settings.max_query_length)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    model: options.Model = "minilm-qa",
+    model: options.Model = options.DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     precision: options.PrecisionName = None,
     soc: options.SocNames = None,
@@ -53,12 +53,12 @@ def build(
         random=random,
     )
     done = run_build(recipe, root, evaluation=evaluation_file(data))
-    _show_artefacts(done, recipe)
+    _show_artefacts(done, recipe, checkpoint or "")
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
 
 
 def score(
-    model: options.Model = "minilm-qa",
+    model: options.Model = options.DEFAULT_MODEL,
     checkpoint: options.Checkpoint = None,
     precision: options.PrecisionName = None,
     soc: options.SocNames = None,
@@ -152,13 +152,23 @@ def _recipe(
     return load_recipe(model, root / "Models", given)
 
 
-def _show_artefacts(done: list[Done], recipe: Recipe) -> None:
+def _show_artefacts(done: list[Done], recipe: Recipe, checkpoint: str) -> None:
     rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
     table(("artefact", "size", "seconds"), rows)
-    say(
-        f"\nNext: make accuracy MODEL={recipe.name} PRECISION={recipe.precision}{' RANDOM=1' if recipe.random else ''}"
-        "    (F1 of every stage, on the emulator)"
-    )
+    say(f"\nNext: {_again('make accuracy', recipe, checkpoint)}    (F1 of every stage, on the emulator)")
+
+
+def _again(command: str, recipe: Recipe, checkpoint: str) -> str:
+    """A make command for the same build: what differs from the defaults is said again."""
+    usual = type(recipe).model_fields
+    variables = {
+        "MODEL": recipe.name if recipe.name != options.DEFAULT_MODEL else "",
+        "CHECKPOINT": checkpoint,
+        "PRECISION": recipe.precision if recipe.precision != usual["precision"].default else "",
+        "SEQ": recipe.sequence_length if recipe.sequence_length != usual["sequence_length"].default else "",
+        "RANDOM": "1" if recipe.random else "",
+    }
+    return " ".join([command, *(f"{name}={value}" for name, value in variables.items() if value)])
 
 
 def _show_scores(scored: Scored) -> None:

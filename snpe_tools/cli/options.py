@@ -10,6 +10,8 @@ import typer
 
 from snpe_tools.errors import UsageError
 
+DEFAULT_MODEL = "minilm-qa"
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Native = Annotated[bool, typer.Option("--native", help="Raw files hold the model's own types instead of float32.")]
 SocName = Annotated[str, typer.Option("--soc", metavar="NAME", help="SoC whose HTP is meant, such as sm8650.")]

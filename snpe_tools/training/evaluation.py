@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snpe_tools.progress import progress
 from snpe_tools.qa.answers import find_answers
 from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import LOGITS, by_length
+from snpe_tools.qa.inference import LOGITS
 from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
 from snpe_tools.training.tensors import model_inputs
 
@@ -26,7 +27,7 @@ def score_model(model: nn.Module, windows: Windows, max_answer_length: int) -> Q
     result = np.zeros((2, *windows.input_ids.shape), np.float32)
     model.eval()
     with torch.inference_mode(), progress("scoring", len(windows)) as advance:
-        for rows, length in by_length(windows, _BATCH):
+        for rows, length in _by_length(windows):
             output = model(**model_inputs(model, windows, rows, length))
             result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
             advance(len(rows))
@@ -38,3 +39,11 @@ def score_model(model: nn.Module, windows: Windows, max_answer_length: int) -> Q
         max_answer_length=max_answer_length,
     )
     return evaluate(windows.questions, [answer.text for answer in answers])
+
+
+def _by_length(windows: Windows) -> list[tuple[NDArray[np.intp], int]]:
+    """Batches of windows of similar length, and the length of each batch's longest."""
+    lengths = windows.attention_mask.sum(axis=1)
+    order = np.argsort(lengths, kind="stable")
+    groups = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
+    return [(rows, int(lengths[rows].max())) for rows in groups]

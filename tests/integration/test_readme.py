@@ -1,0 +1,129 @@
+"""Every command of the README, as a newcomer types it, in a copy of the repository.
+
+Windows are shortened and questions cut through the variables of `make`, so that this takes minutes; the commands are
+those of the README.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"SEQ": "64", "WINDOWS": "4", "QUESTIONS": "4", "MAX_DROP": "100"}
+WHAT_RUNS_THIS = ("make test", "make check")
+
+
+def blocks(file: str, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's files in a folder of their own, with this environment as its `.venv`."""
+    if not (Path(sys.prefix) / ".ready").is_file():
+        pytest.skip("this environment was not made by `make venv`, so `make` would make another one")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    )
+    target = tmp_path_factory.mktemp("clone")
+    for name in listed.stdout.decode().splitlines():
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / ".venv").symlink_to(sys.prefix)
+    return target
+
+
+@pytest.fixture(scope="module")
+def shell(clone: Path) -> Callable[[str], str]:
+    """Runs a block as one script in the clone; returns what it printed."""
+    path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**outside, **SMALL, "PYTHONPATH": str(clone), "PATH": path}
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-e", "-c", script], cwd=clone, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("script", blocks("README.md", "sh"))
+def test_commands(script: str, shell: Callable[[str], str]) -> None:
+    for command in WHAT_RUNS_THIS:
+        script = script.replace(command, command.replace("make", "make --dry-run"))
+    assert shell(script)
+
+
+def test_the_python_example(shell: Callable[[str], str], clone: Path) -> None:
+    (example,) = blocks("README.md", "python")
+    shell("make dlc")
+    (clone / "example.py").write_text(example)
+    assert "input_ids" in shell("python example.py")
+
+
+def test_the_accuracy_example_on_a_file_of_ones_own(shell: Callable[[str], str], clone: Path) -> None:
+    (command,) = re.findall(r"`(make accuracy DATA=[^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    article = json.loads(SHIPPED_QUESTIONS.read_text())["data"][0]
+    (clone / "xquad-en.json").write_text(json.dumps({"data": [article]}))
+    assert "questions of xquad-en.json" in shell(command)
+    written = json.loads((clone / "Models" / "minilm-qa" / "accuracy.json").read_text())
+    assert [stage["stage"] for stage in written["stages"]] == [
+        "onnx-float",
+        "onnx-qdq",
+        "dlc-fp16@host",
+        "dlc-w8a16@host",
+    ]
+
+
+def test_the_training_commands(
+    shell: Callable[[str], str], clone: Path, checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The hub and the data are not here: a tiny checkpoint and our own questions stand in for them."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(_rows()))
+    text = (ROOT / "generating_model" / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^snpe-tools train .*$", text, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        given = command.replace("bert-base-uncased", str(checkpoint("bert"))).replace("--eval squad", "")
+        given = given.replace("train-v1.1.json", str(SHIPPED_CALIBRATION)).replace("qa-train-mix.jsonl.xz", str(rows))
+        assert "F1" in shell(f"{given} --base {checkpoint('bert')} --max-seq-length 48 --epochs 1")
+    assert (clone / "my-checkpoint" / "model.safetensors").is_file()
+
+
+def _rows() -> list[str]:
+    from snpe_tools.qa.squad import load_questions
+
+    recipe = (ROOT / "generating_model" / "minilm-qa.toml").read_text(encoding="utf-8")
+    sources = sorted(set(re.findall(r'^"?([\w.]+)"? = (?:1\.0|0\.45)$', recipe, re.MULTILINE)) - {"max_grad_norm"})
+    return [
+        json.dumps(
+            {
+                "id": question.id,
+                "context": question.context,
+                "question": question.text,
+                "answer": question.answers[0],
+                "answer_start": question.starts[0],
+                "source": sources[number % len(sources)],
+            }
+        )
+        + "\n"
+        for number, question in enumerate(load_questions(SHIPPED_CALIBRATION))
+    ]

@@ -8,6 +8,7 @@ SEQ         ?=
 CALIBRATION ?=
 WINDOWS     ?=
 METHOD      ?=
+PER_TENSOR  ?=
 CHECKPOINT  ?=
 RANDOM      ?=
 DATA        ?=
@@ -22,11 +23,13 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV := .venv
 BIN  := $(VENV)/bin
 quote = '$(subst ','\'',$(1))'
+yes = $(filter-out 0 no false,$(1))
 option = $(if $(strip $(2)),$(1) $(call quote,$(2)))
 RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PRECISION)) $(call option,--soc,$(SOC)) \
 	$(call option,--seq,$(SEQ)) $(call option,--calibration,$(CALIBRATION)) $(call option,--windows,$(WINDOWS)) \
 	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) \
-	$(call option,--toolchain,$(TOOLCHAIN)) $(if $(RANDOM),--random)
+	$(call option,--toolchain,$(TOOLCHAIN)) $(if $(call yes,$(RANDOM)),--random) \
+	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
 
@@ -38,7 +41,7 @@ help:
 	@echo 'make doctor      what this machine has, and what to do for what it lacks'
 	@echo 'make venv        the pinned environment in .venv'
 	@echo 'make test        all tests        make check    lint, types and tests'
-	@echo 'make clean       remove what was built; the environment and the shipped checkpoint stay'
+	@echo 'make clean       remove what was built; recipes, checkpoints and the environment stay'
 	@echo
 	@echo 'Variables, as in `make dlc MODEL=mobilebert RANDOM=1 SOC=sm8550,sm8650`:'
 	@echo '  MODEL        a folder below Models/                                  (minilm-qa)'
@@ -50,6 +53,7 @@ help:
 	@echo '  CALIBRATION  SQuAD JSON to calibrate on                              (shipped)'
 	@echo '  WINDOWS      calibration windows                                     (64)'
 	@echo '  METHOD       min-max, mse or percentile                              (min-max)'
+	@echo '  PER_TENSOR   1: one weight encoding per tensor instead of one per channel'
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
@@ -90,4 +94,5 @@ types: venv
 check: lint types test
 
 clean:
-	@git clean -fdXq -- Models raw_inputs accuracy
+	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md -delete
+	@find raw_inputs -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +

@@ -3,12 +3,14 @@
 Each step of the flow is one function; the same names are the commands of `snpe-tools`.
 
     export    checkpoint → fixed-shape ONNX whose attention mask survives quantization
+    simplify  any ONNX model → fixed shapes, int32 inputs
     inputs    questions → raw files and list.txt
     quantize  ONNX + input list → QDQ ONNX + encodings
     convert   ONNX → DLC
     prepare   DLC → DLC with a compiled HTP cache per SoC
     run       DLC + input list → Result_<i>/<tensor>.raw
     train     pre-trained checkpoint + questions → question-answering checkpoint
+    compare   two models on the same inputs → how far their outputs are apart
     score     questions → F1 of every stage, and the gate
     build     the arrows from checkpoint to prepared DLC, each only when it is out of date
     doctor    what this machine has, and what to do for what it lacks
@@ -20,10 +22,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["build", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score", "train"]
+__all__ = [
+    "build", "compare", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score", "simplify",
+    "train",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from snpe_tools.stages.build import build
+    from snpe_tools.stages.compare import compare
     from snpe_tools.stages.convert import convert
     from snpe_tools.stages.doctor import doctor
     from snpe_tools.stages.export import export
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from snpe_tools.stages.quantize import quantize
     from snpe_tools.stages.run import run
     from snpe_tools.stages.score import score
+    from snpe_tools.stages.simplify import simplify
     from snpe_tools.stages.train import train
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any
 
-from snpe_tools.errors import InputError, StorageError
+from snpe_tools.errors import InputError, StorageError, UsageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+_ATTEMPTS = 100
 
 
 @contextmanager
@@ -38,12 +44,28 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target` that takes its place, replacing an older one, when the block succeeds.
+def whole_files(*targets: Path) -> Iterator[tuple[Path, ...]]:
+    """A temporary path for each target; they take their places together, when the block succeeds.
 
     Raises:
         StorageError: no space, or no permission to write there.
     """
+    with ExitStack() as stack:
+        yield tuple(stack.enter_context(whole_file(target)) for target in targets)
+
+
+@contextmanager
+def whole_folder(target: Path, *, known_by: str = "") -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place, replacing an older one, when the block succeeds.
+
+    Args:
+        known_by: a file that the older folder must hold; without it only an empty folder is replaced.
+
+    Raises:
+        UsageError: the target holds something else.
+        StorageError: no space, or no permission to write there.
+    """
+    _require_replaceable(target, known_by)
     with _storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
@@ -55,13 +77,37 @@ def whole_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _require_replaceable(target: Path, known_by: str) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file, and a folder is to be written.", "Choose another folder.")
+    if not known_by or not (target / known_by).is_file():
+        raise UsageError(
+            f"{target} holds something else, and would be replaced as a whole.", "Choose another folder, or empty it."
+        )
+
+
 def _swap(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; the old folder is moved aside first, since only empty folders are replaced."""
-    old = new.with_suffix(".old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    """Rename `new` to `target`. Only empty folders can be renamed over, so an older one is moved aside first.
+
+    Another process may do the same at the same time: then the last one stays.
+    """
+    for attempt in range(_ATTEMPTS):
+        old = new.with_suffix(f".{attempt}.old")
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError as problem:
+            if problem.errno not in {errno.ENOTEMPTY, errno.EEXIST} or attempt == _ATTEMPTS - 1:
+                with contextlib.suppress(OSError):
+                    old.rename(target)
+                raise
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -100,6 +146,24 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 with Unix line ends, whole or not at all."""
     with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(target: Path, document: object) -> None:
+    """Write a JSON document, whole or not at all; see `plain`."""
+    write_text(target, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any dataclass or JSON value
+    """A value as JSON can hold it: paths as strings, NaN and infinity as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def require_file(path: Path, what: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +147,7 @@ def write_inputs(
     outputs: Sequence[str] = (),
     *,
     native: bool = False,
+    prove: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write raw files `<input>/<i>.raw` and their list; the folder appears whole or not at all.
 
@@ -154,21 +155,25 @@ def write_inputs(
         arrays: all inferences of each input, first axis = inference.
         specs: the model's inputs, in its order.
         outputs: names for the `%` line; none for calibration lists.
+        prove: called with the written list before the folder takes its place; what it raises keeps the old one.
 
     Returns:
         The list file.
 
     Raises:
         TensorError: an input is missing, or has another size than the model's.
+        UsageError: the folder holds something else.
         StorageError: no space.
     """
     count = _common_count(arrays, specs)
-    with whole_folder(folder) as temporary:
+    with whole_folder(folder, known_by=LIST_NAME) as temporary:
         for spec in specs:
             _write_column(temporary / file_name(spec.name), arrays[spec.name], spec, native=native)
         lines = (" ".join(f"{spec.name}:={file_name(spec.name)}/{row}.raw" for spec in specs) for row in range(count))
         header = [f"%{' '.join(outputs)}"] if outputs else []
         write_text(temporary / LIST_NAME, "\n".join([*header, *lines, ""]))
+        if prove:
+            prove(temporary / LIST_NAME)
     return folder / LIST_NAME
 
 

@@ -1,22 +1,25 @@
-"""The console script `snpe-tools`."""
+"""All commands, and what becomes of errors."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import tempfile
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from snpe_tools import __version__
 from snpe_tools.cli import flow, steps, training
 from snpe_tools.cli.output import finish
-from snpe_tools.errors import SnpeToolsError, StorageError
+from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
 _INTERRUPTED = 130
+_ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
 _EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 130 interrupted."  # noqa: E501
 
 app = typer.Typer(
@@ -63,23 +66,39 @@ def main() -> None:
         app()
     except SnpeToolsError as problem:
         _fail(problem)
-    except (KeyboardInterrupt, SystemExit) as ending:
-        if isinstance(ending, SystemExit) and ending.code != _INTERRUPTED:
-            raise
+    except SystemExit as ending:
+        _end(ending)
+    except KeyboardInterrupt:
         say("Interrupted. Nothing half-written was kept.")
-        raise SystemExit(_INTERRUPTED) from None
+        _end(SystemExit(_INTERRUPTED))
     except OSError as problem:
-        if problem.errno == errno.EPIPE:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(0) from None
-        _fail(StorageError(f"{problem.filename or 'A file'}: {problem.strerror}.", "Check space and permissions."))
+        _system_error(problem)
     except Exception:  # noqa: BLE001 - the last resort: say that it is our defect
         console.print(traceback.format_exc(), markup=False)
         say("This is a defect of snpe-tools. Please report it with the lines above.")
-        raise SystemExit(1) from None
+        _end(SystemExit(1))
 
 
-def _fail(problem: SnpeToolsError) -> None:
+def _end(ending: SystemExit) -> NoReturn:
+    """Leave with an exit code; `--json` promises a document, whatever happens."""
+    if ending.code and "--json" in sys.argv:
+        words = _ENDINGS.get(int(ending.code), "stderr says more")
+        finish({"error": {"type": "SystemExit", "message": words, "hint": "", "exit_code": ending.code}}, as_json=True)
+    raise ending
+
+
+def _system_error(problem: OSError) -> NoReturn:
+    if problem.errno == errno.EPIPE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    where = problem.filename or f"A temporary file in {tempfile.gettempdir()}"
+    message = f"{where}: {problem.strerror or problem}."
+    if problem.errno in _STORAGE:
+        _fail(StorageError(message, "Free some space, or choose a folder that you may write to."))
+    _fail(InputError(message, "Check the path."))
+
+
+def _fail(problem: SnpeToolsError) -> NoReturn:
     say(f"error: {problem}")
     if "--json" in sys.argv:
         error = {

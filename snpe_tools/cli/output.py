@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from snpe_tools.files import plain
 from snpe_tools.progress import console
 
 _printed: list[Any] = []
@@ -24,19 +22,6 @@ def finish(result: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any datacla
         _printed.append(result)
         json.dump(plain(result), sys.stdout, indent=1)
         sys.stdout.write("\n")
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """A value as JSON can hold it: paths as strings, NaN and infinity as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:

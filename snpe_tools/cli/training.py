@@ -66,5 +66,7 @@ def train(
         f"{made.checkpoint}: F1 {made.f1:.2f}, EM {made.em:.2f} on {made.evaluated} questions; "
         f"{made.steps} steps in {made.seconds / 60:.1f} min, {made.tokens_per_second:.0f} tokens/s."
     )
-    say(f"\nNext: make dlc MODEL={made.checkpoint.name} CHECKPOINT={made.checkpoint}    (this model as a DLC)")
+    folder = made.checkpoint.absolute()
+    name = folder.parent.name if folder.name == "checkpoint" else folder.name
+    say(f"\nNext: make dlc MODEL={name} CHECKPOINT={made.checkpoint}    (this model as a DLC)")
     finish(made, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import urllib.error
@@ -27,7 +28,8 @@ _TIMEOUT_SECONDS = 30
 class Question:
     """One question with its passage and accepted answers; no answers means unanswerable (SQuAD v2.0).
 
-    `starts` are the first characters of the answers in the passage, as the document says.
+    `starts` are the first characters of the answers in the passage, as the document says. `v2`: some question of the
+    document is unanswerable, so all of them are scored by the rules of v2.0.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Question:
     answers: tuple[str, ...]
     title: str = ""
     starts: tuple[int, ...] = ()
+    v2: bool = False
 
 
 class _Answer(BaseModel):
@@ -64,6 +67,12 @@ class _Document(BaseModel):
     version: str = ""
     data: list[_Article]
 
+    @property
+    def has_unanswerable(self) -> bool:
+        """Whether this is SQuAD v2.0 in substance, whatever it calls itself."""
+        items = (item for article in self.data for paragraph in article.paragraphs for item in paragraph.qas)
+        return any(item.is_impossible or not item.answers for item in items)
+
 
 def load_questions(path: Path) -> list[Question]:
     """The questions of a SQuAD v1.1 or v2.0 JSON document, in its order.
@@ -73,13 +82,14 @@ def load_questions(path: Path) -> list[Question]:
     """
     require_file(path, "SQuAD JSON")
     try:
-        document = _Document.model_validate_json(path.read_bytes())
+        document = _Document.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except ValidationError as problem:
         raise DataError(
             f"{path} is not a SQuAD document: {_where(problem)}", "See the format in raw_inputs/README.md."
         ) from problem
+    v2 = document.has_unanswerable
     questions = [
-        Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title, _starts(item))
+        Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title, _starts(item), v2)
         for article in document.data
         for paragraph in article.paragraphs
         for item in paragraph.qas

@@ -65,8 +65,11 @@ def write_windows(
     specs = input_specs(proto)
     arrays = windows.inputs(slice(None), [spec.name for spec in specs])
     outputs = () if for_calibration else [spec.name for spec in output_specs(proto)]
-    list_file = write_inputs(folder, arrays, specs, outputs, native=native)
-    _prove(model, list_file, windows, specs, native=native)
+
+    def prove(list_file: Path) -> None:
+        _prove(model, list_file, windows, specs, native=native)
+
+    list_file = write_inputs(folder, arrays, specs, outputs, native=native, prove=prove)
     return WrittenInputs(list_file, windows, len(windows) * sum(spec.nbytes(native=native) for spec in specs))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from snpe_tools.comparison import DEFAULT_MAX_DROP, FLOAT_STAGE, Scores, Stage, compare, emulator_stage, onnx_stage
-from snpe_tools.files import write_text
+from snpe_tools.files import write_json
 from snpe_tools.precision import Precision
 from snpe_tools.provenance import versions
 from snpe_tools.qa.features import load_tokenizer, make_windows
@@ -72,7 +71,7 @@ def score(
         sampled = recipe.emulated_questions if questions is None else 0
         scores = compare(_stages(recipe, space, precisions, sampled, workers), windows, max_drop=max_drop)
     document = _document(recipe, data or "shipped", len(asked), scores)
-    write_text(space.accuracy, json.dumps(document, indent=1) + "\n")
+    write_json(space.accuracy, document)
     return Scored(scores, space.accuracy, document)
 
 

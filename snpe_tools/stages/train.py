@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snpe_tools.files import sha256, whole_folder, write_text
+from snpe_tools.files import sha256, whole_folder, write_json
 from snpe_tools.progress import say
 from snpe_tools.provenance import versions
 from snpe_tools.qa.checkpoint import load_base, load_fast_tokenizer, load_model, save_checkpoint
@@ -115,7 +115,7 @@ def _finish(
     output: Path,
 ) -> TrainResult:
     """Write the checkpoint, score what was written, and put log and curve beside it; all or nothing."""
-    with whole_folder(output) as folder:
+    with whole_folder(output, known_by=LOG) as folder:
         save_checkpoint(model, tokenizer, folder, settings.save_dtype)
         written = to_device(load_model(str(folder)), settings)
         score = score_model(written, task.evaluation, settings.max_answer_length)
@@ -129,7 +129,7 @@ def _finish(
             "versions": versions(),
             "loss": [round(loss, 4) for loss in history.losses],
         }
-        write_text(folder / LOG, json.dumps(document, indent=1) + "\n")
+        write_json(folder / LOG, document)
     return made
 
 

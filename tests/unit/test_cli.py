@@ -11,8 +11,9 @@ import pytest
 
 from snpe_tools.cli import main as cli
 from snpe_tools.cli.options import parse_questions, parse_shapes
-from snpe_tools.cli.output import decibel, plain, seconds, size
+from snpe_tools.cli.output import decibel, seconds, size
 from snpe_tools.errors import UsageError
+from snpe_tools.files import plain
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [

@@ -35,7 +35,7 @@ def _load(folder: Path, document: object) -> list[Question]:
 
 
 def test_a_document_is_read(tmp_path: Path) -> None:
-    assert _load(tmp_path, _document()) == [Question("q1", "Who?", "Ann sings.", ("Ann",), "T")]
+    assert _load(tmp_path, _document()) == [Question("q1", "Who?", "Ann sings.", ("Ann",), "T", (0,))]
 
 
 def test_unanswerable_questions_have_no_answers(tmp_path: Path) -> None:

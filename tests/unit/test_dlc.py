@@ -163,7 +163,7 @@ def test_graph_names_are_identifiers(text: str, name: str) -> None:
 def test_other_files_are_told_apart(tmp_path: Path) -> None:
     text = tmp_path / "text.dlc"
     text.write_text("hello")
-    with pytest.raises(DlcError, match="is not a DLC: it has no zip directory"):
+    with pytest.raises(DlcError, match="is not a readable DLC: it has no zip directory"):
         dlc.open(text)
     with pytest.raises(DlcError, match=r"has no record 'model'"):
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, steps
-from snpe_tools.cli.output import finish
+from snpe_tools.cli import flow, inspect, steps
+from snpe_tools.cli.output import finish, printable
 from snpe_tools.errors import SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
 _INTERRUPTED = 130
-_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 130 interrupted."  # noqa: E501
+_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 130 interrupted."  # noqa: E501
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +38,10 @@ for command in (
     steps.prepare,
     steps.run,
     steps.compare,
+    inspect.info,
+    inspect.diff,
+    inspect.encodings,
+    inspect.audit,
     flow.doctor,
 ):
     app.command()(command)
@@ -79,7 +83,7 @@ def main() -> None:
 
 
 def _fail(problem: SnpeToolsError) -> None:
-    say(f"error: {problem}")
+    say("\n".join(map(printable, f"error: {problem}".split("\n"))))
     if "--json" in sys.argv:
         error = {
             "type": type(problem).__name__,

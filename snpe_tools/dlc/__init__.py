@@ -5,8 +5,7 @@
         dlc.graph.tensors["weight"].values()        # a view of the mapped file
         dlc.graph.tensors["weight"].real_values()   # dequantized
 
-`describe` says what a file holds, `health` what cannot be right in it, `difference` how two files differ,
-`aimet` extracts encodings, and `audit` compares them with the ones that were asked for.
+`snpe_tools.inspection` builds on it: description, health checks, differences, encodings.
 """
 
 from __future__ import annotations

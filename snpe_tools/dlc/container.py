@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from snpe_tools.dlc.directory import Entry, ZipError, cut_record, read_directory
 from snpe_tools.dlc.identify import identify
 from snpe_tools.errors import DlcError
@@ -71,6 +73,16 @@ class Container:
             return DlcError(f"{self.path} is not a readable DLC: {what}.", advice)
         return DlcError(f"{self.path} is not a readable DLC: {problem}{cut_record(data)}.", _DAMAGED)
 
+    def release(self, data: memoryview) -> None:
+        """Let the system drop these bytes of the file from memory; they are read again when they are needed."""
+        advise = getattr(mmap, "MADV_DONTNEED", None)
+        if advise is None or not data:
+            return
+        start = _address(data) - _address(memoryview(self._map))
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        if 0 <= start < len(self._map):
+            self._map.madvise(advise, first, start + len(data) - first)
+
     def error(self, record: str, what: str) -> DlcError:
         """The error about one record."""
         return DlcError(f"{self.path}: record {record!r} {what}.", _DAMAGED)
@@ -83,9 +95,13 @@ class Container:
         """
         found = self.records.get(record)
         if found is None:
-            names = ", ".join(self.records) or "none"
+            names = ", ".join(map(repr, self.records)) or "none"
             raise DlcError(
                 f"{self.path} has no record {record!r} (it has: {names}).",
                 "It is no complete DLC: convert the model again.",
             )
         return memoryview(self._map)[found.offset : found.offset + found.size]
+
+
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).ctypes.data)

@@ -151,8 +151,7 @@ def _parameters(attributes: Iterable[tuple[str, object]]) -> str:
 
 def _content(tensor: Tensor) -> str:
     """The values of a short parameter, the shape of a long or damaged one."""
-    complete = tensor.data is not None and len(tensor.data) >= tensor.spec.nbytes(native=True)
-    if complete and tensor.spec.elements <= _SHORT:
+    if tensor.is_complete and tensor.spec.elements <= _SHORT:
         return str(tensor.values().ravel().tolist())
     return dimensions(tensor.shape)
 

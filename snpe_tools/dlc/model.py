@@ -56,6 +56,11 @@ class Tensor:
         """Name, shape, type and encoding, as the runtime wants them."""
         return TensorSpec(self.name, self.shape, self.dtype, self.encoding)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file has all the bytes that the shape needs."""
+        return self.data is not None and len(self.data) >= self.spec.nbytes(native=True)
+
     def values(self) -> Array:
         """The stored values, a read-only view of the file, in `shape`.
 
@@ -63,7 +68,7 @@ class Tensor:
             DlcError: the tensor is not static, or has fewer bytes than its shape needs.
         """
         wanted = self.spec.nbytes(native=True)
-        if self.data is None or len(self.data) < wanted:
+        if self.data is None or not self.is_complete:
             has = "no data" if self.data is None else f"{len(self.data)} bytes"
             raise DlcError(f"Tensor {self.name!r} {self.shape} {self.dtype} needs {wanted} bytes and has {has}.")
         return np.frombuffer(self.data[:wanted], self.dtype.numpy).reshape(self.shape)

@@ -7,6 +7,7 @@ runtime's own reader in the integration tests.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
@@ -18,6 +19,7 @@ from snpe_tools.dtypes import BY_CODE, DataType
 from snpe_tools.spec import Encoding
 
 HEADER = 8
+_MINOR_AT = 4
 _ROLES: dict[int, Role] = {0: "input", 1: "output", 3: "native", 4: "static"}
 _PER_TENSOR, _PER_AXIS, _NO_ENCODING = 0, 1, 0x7FFFFFFF
 _STRING, _FLOAT, _BOOL = 0x608, 0x232, 0x508
@@ -27,40 +29,58 @@ _ENTRY = {4: "<u4", 6: "<f4", 8: "<f4", 10: "<f4", 12: "<i4", 14: "u1"}
 _CODES = {"<u4": "I", "<f4": "f", "<i4": "i", "u1": "B"}
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What is needed beside a table to read it.
+
+    Attributes:
+        weights: bytes of static tensors by name.
+        unread: collects what is not understood.
+        wide: scalar parameters have 64 bits, as in 4.1, rather than 32.
+    """
+
+    weights: Weights
+    unread: list[str]
+    wide: bool
+
+
 def read_graphs(container: Container) -> tuple[Graph, ...]:
     """All graphs of the `model` record, their static tensors with data from `model.params` and `model.params.bin`.
 
     Raises:
         DlcError: an offset, a count or a type in the file cannot be right.
     """
-    model = Buffer(container.data("model")[HEADER:], "model", str(container.path), HEADER)
+    record = container.data("model")
+    model = Buffer(record[HEADER:], "model", str(container.path), HEADER)
     weights = WeightTable(container)
-    return tuple(_graph(table, weights) for table in model.root(0).tables(4))
+    wide = record[_MINOR_AT] >= 1
+    return tuple(_graph(table, weights, wide=wide) for table in model.root(0).tables(4))
 
 
-def _graph(table: Table, weights: WeightTable) -> Graph:
+def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
     name = table.string(4)
     own, of_nodes = weights.of_graph(name)
-    unread: list[str] = []
+    source = _Source(own, [], wide)
     tensors: dict[str, Tensor] = {}
     for entry in table.tables(8):
-        tensor = _tensor(entry, own, unread)
+        tensor = _tensor(entry, source)
         if tensor.name in tensors:
             raise entry.buffer.error(f"defines the tensor {tensor.name!r} a second time", entry.position)
         tensors[tensor.name] = tensor
     parameters: Iterable[Weights] = chain(of_nodes, repeat({}))
-    nodes = tuple(_node(*pair, unread) for pair in zip(table.tables(6), parameters, strict=False))
-    return Graph(name, nodes, tensors, tuple(unread))
+    pairs = zip(table.tables(6), parameters, strict=False)
+    nodes = tuple(_node(node, replace(source, weights=of_node)) for node, of_node in pairs)
+    return Graph(name, nodes, tensors, tuple(source.unread))
 
 
-def _node(table: Table, weights: Weights, unread: list[str]) -> Node:
-    attributes = {entry.string(4): _attribute(entry, weights, unread) for entry in table.tables(12)}
+def _node(table: Table, source: _Source) -> Node:
+    attributes = {entry.string(4): _attribute(entry, source) for entry in table.tables(12)}
     return Node(table.string(4), table.string(6), tuple(table.strings(8)), tuple(table.strings(10)), attributes)
 
 
-def _attribute(table: Table, weights: Weights, unread: list[str]) -> Attribute:
+def _attribute(table: Table, source: _Source) -> Attribute:
     if (tensor := table.table(12)) is not None:
-        return _tensor(tensor, weights, unread)
+        return _tensor(tensor, source)
     value = table.table(10)
     if value is None:
         return 0
@@ -68,12 +88,12 @@ def _attribute(table: Table, weights: Weights, unread: list[str]) -> Attribute:
     if kind == _STRING or value.has(10):
         return value.string(10)
     if kind == _FLOAT:
-        return float(value.scalar(8, "f"))
-    number = int(value.scalar(6, "i"))
+        return float(value.scalar(8, "d" if source.wide else "f"))
+    number = int(value.scalar(6, "q" if source.wide else "i"))
     return bool(number) if kind == _BOOL else number
 
 
-def _tensor(table: Table, weights: Weights, unread: list[str]) -> Tensor:
+def _tensor(table: Table, source: _Source) -> Tensor:
     name = table.string(6)
     shape = table.numbers(10, "<i4")
     if len(shape) > _MAX_RANK or (shape < 0).any():
@@ -81,10 +101,10 @@ def _tensor(table: Table, weights: Weights, unread: list[str]) -> Tensor:
     dtype = _data_type(table, name)
     role = _ROLES.get(location := int(table.scalar(8, "B")))
     if role is None:
-        unread.append(f"tensor {name!r}: the kind {location}, read as a tensor between nodes")
-    encoding, limits = _encoding(table.table(14), dtype, name, unread)
+        source.unread.append(f"tensor {name!r}: the kind {location}, read as a tensor between nodes")
+    encoding, limits = _encoding(table.table(14), dtype, name, source.unread)
     sizes = tuple(int(size) for size in shape)
-    return Tensor(name, sizes, dtype, role or "native", encoding, limits, weights.get(name))
+    return Tensor(name, sizes, dtype, role or "native", encoding, limits, source.weights.get(name))
 
 
 def _data_type(table: Table, name: str) -> DataType:

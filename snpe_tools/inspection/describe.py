@@ -134,7 +134,7 @@ def _attribute(value: Attribute) -> Any:  # noqa: ANN401 - any JSON value
     if not isinstance(value, Tensor):
         return value
     content = {**tensor_document(value)}
-    if value.data is not None and value.spec.elements <= _SHOWN_VALUES and not value.encoding:
+    if value.is_complete and value.spec.elements <= _SHOWN_VALUES and not value.encoding:
         content["values"] = value.values().tolist()
     return content
 

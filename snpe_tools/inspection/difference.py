@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from snpe_tools.dlc.model import Dlc, Graph, Node, Tensor
+from snpe_tools.inspection.aimet import plain_name
 from snpe_tools.inspection.describe import real_range
 from snpe_tools.inspection.history import compiled_caches, written_by
+from snpe_tools.inspection.weights_difference import Release, WeightChange, compare_weight
 from snpe_tools.spec import Encoding
-
-_BLOCK = 1 << 20
-Release = Callable[[memoryview], None]
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,6 @@ class EncodingChange:
     factor: float
     before: str
     after: str
-
-
-@dataclass(frozen=True)
-class WeightChange:
-    """A weight whose content differs.
-
-    Attributes:
-        elements, changed: stored values in all, and those that differ.
-        largest: the largest difference of two real values.
-    """
-
-    name: str
-    elements: int
-    changed: int
-    largest: float
 
 
 @dataclass
@@ -109,15 +93,15 @@ def _pairs(first: Dlc, second: Dlc, found: Difference) -> Iterator[tuple[Graph, 
 
 
 def _compare_ops(before: Graph, after: Graph, found: Difference) -> None:
-    old, new = _named(before.nodes), _named(after.nodes)
+    old, new = _numbered(before.nodes), _numbered(after.nodes)
     found.ops_removed += [f"{old[name].type} {name}" for name in old if name not in new]
     found.ops_added += [f"{new[name].type} {name}" for name in new if name not in old]
     for name in (name for name in old if name in new):
         found.ops += _op_changes(name, old[name], new[name])
 
 
-def _named(nodes: Sequence[Node]) -> dict[str, Node]:
-    """Nodes by name; of several with one name, each gets its number."""
+def _numbered(nodes: Sequence[Node]) -> dict[str, Node]:
+    """Nodes by name; of several with one name, each further one gets its number."""
     named: dict[str, Node] = {}
     for index, node in enumerate(nodes):
         named[node.name if node.name not in named else f"{node.name} #{index}"] = node
@@ -125,14 +109,15 @@ def _named(nodes: Sequence[Node]) -> dict[str, Node]:
 
 
 def _op_changes(name: str, old: Node, new: Node) -> Iterator[Changed]:
-    for what in ("type", "inputs", "outputs"):
-        before, after = getattr(old, what), getattr(new, what)
-        if before != after:
-            yield Changed(name, what, _shown(before), _shown(after))
+    if old.type != new.type:
+        yield Changed(name, "type", old.type, new.type)
+    for what, before, after in (("inputs", old.inputs, new.inputs), ("outputs", old.outputs, new.outputs)):
+        if [plain_name(tensor) for tensor in before] != [plain_name(tensor) for tensor in after]:
+            yield Changed(name, what, ", ".join(before), ", ".join(after))
     for key in dict.fromkeys([*old.attributes, *new.attributes]):
-        before, after = (_attribute(node.attributes.get(key)) for node in (old, new))
-        if before != after:
-            yield Changed(name, key, _shown(before), _shown(after))
+        first, second = (_attribute(node.attributes.get(key)) for node in (old, new))
+        if first != second:
+            yield Changed(name, key, _shown(first), _shown(second))
 
 
 def _attribute(value: Any) -> Any:  # noqa: ANN401 - any attribute
@@ -143,21 +128,36 @@ def _attribute(value: Any) -> Any:  # noqa: ANN401 - any attribute
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - any attribute
-    if isinstance(value, tuple) and len(value) == 3 and isinstance(value[2], bytes):  # noqa: PLR2004
+    if isinstance(value, tuple):
         return f"{value[1]} {list(value[0])} {value[2][:16].hex(' ')}"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
+    return "none" if value is None else str(value)
 
 
 def _compare_tensors(before: Graph, after: Graph, found: Difference, release: tuple[Release, Release]) -> None:
-    old, new = before.tensors, after.tensors
-    found.tensors_removed += [name for name in old if name not in new]
-    found.tensors_added += [name for name in new if name not in old]
-    for name in (name for name in old if name in new):
-        found.tensors += _tensor_changes(old[name], new[name])
-        if old[name].encoding != new[name].encoding:
-            found.encodings.append(_encoding_change(old[name], new[name]))
-        if old[name].data is not None and new[name].data is not None:
-            _compare_weight(old[name], new[name], found, release)
+    pairs = _tensor_pairs(before.tensors, after.tensors)
+    taken = set(pairs.values())
+    found.tensors_removed += [name for name in before.tensors if name not in pairs]
+    found.tensors_added += [name for name in after.tensors if name not in taken]
+    for name, other in pairs.items():
+        old, new = before.tensors[name], after.tensors[other]
+        found.tensors += _tensor_changes(old, new)
+        if old.encoding != new.encoding:
+            found.encodings.append(_encoding_change(old, new))
+        if old.data is not None and new.data is not None:
+            change = compare_weight(old, new, release)
+            found.weights += [change] if change else []
+            found.weights_equal += change is None
+
+
+def _tensor_pairs(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, str]:
+    """Tensors of the same name; then those whose names are the same but for what quantization adds."""
+    plain = {plain_name(name): name for name in new if name not in old}
+    pairs: dict[str, str] = {}
+    for name in old:
+        other = name if name in new else plain.pop(plain_name(name), None)
+        if other is not None:
+            pairs[name] = other
+    return pairs
 
 
 def _tensor_changes(old: Tensor, new: Tensor) -> Iterator[Changed]:
@@ -197,58 +197,6 @@ def encoding_text(tensor: Tensor) -> str:
     offset = str(offsets[0]) if len(offsets) == 1 else f"{offsets[0]} to {offsets[-1]}"
     along = "" if encoding.axis is None else f" x {len(encoding.scales)} along axis {encoding.axis}"
     return f"{encoding.bits}-bit{along}, scale {scale}, offset {offset}, {ends[0]:.4g} to {ends[1]:.4g}"
-
-
-def _compare_weight(old: Tensor, new: Tensor, found: Difference, release: tuple[Release, Release]) -> None:
-    elements = old.spec.elements
-    comparable = old.shape == new.shape and old.dtype == new.dtype and _complete(old) and _complete(new)
-    if not comparable:
-        if bytes(old.data or b"") != bytes(new.data or b""):
-            found.weights.append(WeightChange(old.name, elements, elements, float("inf")))
-        return
-    changed, largest = 0, 0.0
-    for ours, theirs, start in _blocks(old, new, release):
-        if not np.array_equal(ours.view(np.uint8), theirs.view(np.uint8)):
-            changed += int(np.count_nonzero(ours != theirs))
-            largest = max(largest, _largest(old, new, ours, theirs, start))
-    if changed:
-        found.weights.append(WeightChange(old.name, elements, changed, largest))
-    else:
-        found.weights_equal += 1
-
-
-def _complete(tensor: Tensor) -> bool:
-    return tensor.data is not None and len(tensor.data) >= tensor.spec.nbytes(native=True)
-
-
-def _blocks(old: Tensor, new: Tensor, release: tuple[Release, Release]) -> Iterator[tuple[Any, Any, int]]:
-    """The stored values of both tensors, a block at a time, and the number of the block's first element."""
-    width, size = old.dtype.numpy.itemsize, old.spec.nbytes(native=True)
-    for start in range(0, size, _BLOCK):
-        parts = [tensor.data[start : min(start + _BLOCK, size)] for tensor in (old, new) if tensor.data is not None]
-        ours, theirs = (np.frombuffer(part, old.dtype.numpy) for part in parts)
-        yield ours, theirs, start // width
-        for part, done in zip(parts, release, strict=True):
-            done(part)
-
-
-def _largest(old: Tensor, new: Tensor, ours: Any, theirs: Any, start: int) -> float:  # noqa: ANN401 - arrays
-    """The largest difference of two real values in a block."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(_real(old, ours, start) - _real(new, theirs, start))
-    return float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0))
-
-
-def _real(tensor: Tensor, stored: Any, start: int) -> Any:  # noqa: ANN401 - arrays
-    encoding = tensor.encoding
-    if encoding is None or not encoding.scales or tensor.encoding_problem():
-        return stored.astype(np.float32)
-    scales, offsets = np.asarray(encoding.scales, np.float32), np.asarray(encoding.offsets, np.float32)
-    if encoding.axis is None:
-        return (stored + offsets[0]) * scales[0]
-    inner = int(np.prod(tensor.shape[encoding.axis + 1 :], dtype=np.int64))
-    channels = (np.arange(start, start + len(stored)) // max(inner, 1)) % len(scales)
-    return (stored + offsets[channels]) * scales[channels]
 
 
 def _caches(dlc: Dlc) -> dict[str, str]:

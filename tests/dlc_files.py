@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ _SCALARS = {"f4": "Float32", "i4": "Int32", "u4": "Uint32", "u1": "Uint8", "u8":
 Fields = Mapping[int, Any]
 
 
+class Shared:
+    """A value that is written once, wherever it is used."""
+
+    def __init__(self, value: Any) -> None:
+        self.value, self.place = value, 0
+
+
 def flatbuffer(root: Fields, identifier: bytes) -> bytes:
     """A FlatBuffers message. Keys are vtable offsets (4, 6, ...); values NumPy scalars, texts, bytes, arrays, tables
     (mappings), and lists of tables or of texts."""
@@ -30,6 +37,9 @@ def flatbuffer(root: Fields, identifier: bytes) -> bytes:
 
 
 def _write(builder: Builder, value: Any) -> int:
+    if isinstance(value, Shared):
+        value.place = value.place or _write(builder, value.value)
+        return value.place
     if isinstance(value, str):
         return int(builder.CreateString(value))
     if isinstance(value, bytes):
@@ -123,9 +133,14 @@ PERM = bytes(np.array([1, 0], np.uint32))
 
 
 def model4(
-    nodes: list[Fields] | None = None, tensors: list[Fields] | None = None, name: str = "test", minor: int = 1
+    nodes: Sequence[Fields] | None = None, tensors: Sequence[Fields] | None = None, name: str = "test", minor: int = 1
 ) -> bytes:
-    graph = {4: name, 6: NODES if nodes is None else nodes, 8: TENSORS if tensors is None else tensors, 12: name}
+    graph = {
+        4: name,
+        6: list(NODES if nodes is None else nodes),
+        8: list(TENSORS if tensors is None else tensors),
+        12: name,
+    }
     return header(4, minor) + flatbuffer({4: [graph]}, b"NETD")
 
 

@@ -26,6 +26,10 @@ COMMANDS = [
     "prepare",
     "run",
     "compare",
+    "info",
+    "diff",
+    "encodings",
+    "audit",
     "doctor",
 ]
 

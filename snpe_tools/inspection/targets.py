@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from snpe_tools.dlc.model import Dlc
+from snpe_tools.dlc.model import Dlc, Graph, Node
 from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.precision import computes_in_float
 from snpe_tools.socs import BY_NAME
 
+_OLDEST, _FLOAT_ARCH, _WIDE_ARCH = 68, 69, 73
+"""Float maths begins with v69; the compiler refuses 16-bit weights for v68 and v69, as the integration tests check."""
+_WIDE_BITS, _SHOWN = 16, 4
+_MULTIPLY = {"FullyConnected", "MatMul", "LayerNorm", "Conv1d", "Conv2d", "Conv3d", "DepthWiseConv2d"}
 _SEEN = {
     (2, 5): "SNPE 1.19 to 1.22",
     (3, 0): "SNPE 1.3x to 1.68",
@@ -40,17 +45,47 @@ def _runtime(dlc: Dlc) -> Target:
 
 
 def _htp(dlc: Dlc) -> list[Target]:
-    """By Hexagon generation: float maths begins with v69."""
-    floats = sorted({node.type for graph in dlc.graphs for node in graph.nodes if computes_in_float(node, graph)})
-    without = [soc.name for soc in BY_NAME.values() if not soc.runs_float]
-    capable = [soc.name for soc in BY_NAME.values() if soc.runs_float]
-    listed = ", ".join(floats[:4]) + (" …" if len(floats) > 4 else "")  # noqa: PLR2004
-    if not floats:
-        return [Target("HTP of every SoC that snpe-tools knows", True, "all operations compute on integers")]  # noqa: FBT003
+    """By Hexagon generation."""
+    needs = max(_needs(dlc), key=lambda need: need.arch, default=None)
+    fit = [soc.name for soc in BY_NAME.values() if needs is None or soc.arch >= needs.arch]
+    unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if soc.name not in fit]
+    if needs is None:
+        return [Target("HTP of every SoC that snpe-tools knows", True, "8-bit weights, no float operations")]  # noqa: FBT003
     return [
-        Target(f"HTP v69 and later ({len(capable)} SoCs)", True, f"float operations run in fp16: {listed}"),  # noqa: FBT003
-        Target(f"HTP v68 ({', '.join(without)})", False, f"it has no float maths, and these need it: {listed}"),  # noqa: FBT003
+        Target(f"HTP v{needs.arch} and later ({len(fit)} SoCs)", True, needs.why),  # noqa: FBT003
+        Target(f"HTP of {', '.join(unfit)}", False, f"v{needs.arch} is needed: {needs.why}"),  # noqa: FBT003
     ]
+
+
+class Need(NamedTuple):
+    """The oldest Hexagon generation that a file runs on, and what asks for it."""
+
+    arch: int
+    why: str
+
+
+def needed_arch(dlc: Dlc) -> int:
+    """The oldest Hexagon generation that the operations of a file ask for."""
+    return max((need.arch for need in _needs(dlc)), default=_OLDEST)
+
+
+def _needs(dlc: Dlc) -> list[Need]:
+    nodes = [(node, graph) for graph in dlc.graphs for node in graph.nodes]
+    floats = [node.type for node, graph in nodes if computes_in_float(node, graph)]
+    wide = [node.type for node, graph in nodes if _has_wide_weight(node, graph)]
+    found = [Need(_FLOAT_ARCH, f"float maths of {_listed(floats)}")] if floats else []
+    return found + ([Need(_WIDE_ARCH, f"16-bit weights of {_listed(wide)}")] if wide else [])
+
+
+def _has_wide_weight(node: Node, graph: Graph) -> bool:
+    """Whether the operation multiplies by 16-bit fixed-point weights."""
+    weight = graph.tensors.get(node.inputs[1]) if len(node.inputs) > 1 and node.type in _MULTIPLY else None
+    return weight is not None and weight.dtype.is_fixed_point and weight.dtype.bits == _WIDE_BITS
+
+
+def _listed(types: list[str]) -> str:
+    names = sorted(set(types))
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 def _compiled(dlc: Dlc) -> list[Target]:

@@ -15,7 +15,7 @@ import pytest
 
 from snpe_tools import convert, dlc, inputs, prepare, quantize
 from snpe_tools.dlc import Graph, Node, Tensor
-from snpe_tools.errors import DlcError
+from snpe_tools.errors import DlcError, QnnError
 from snpe_tools.graph.loading import load
 from snpe_tools.inspection.aimet import encodings_of, load_encodings
 from snpe_tools.inspection.audit import audit
@@ -23,11 +23,12 @@ from snpe_tools.inspection.describe import describe, document
 from snpe_tools.inspection.difference import difference
 from snpe_tools.inspection.extract import extract
 from snpe_tools.inspection.health import check
+from snpe_tools.inspection.targets import needed_arch
 from snpe_tools.precision import Precision
 from snpe_tools.process import run as run_process
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import DEFAULT, parse_socs
+from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
 from tests.dlc_files import write_zip
 from tests.integration.composed import Composed, ComposedTensor, composed
 
@@ -217,6 +218,25 @@ def test_a_file_prepared_for_three_socs_is_described_completely(
         changes = difference(before, after)
         assert {item.name for item in changes.caches} == caches
         assert [changes.ops, changes.tensors, changes.encodings, changes.weights] == [[], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("precision", "soc"),
+    [("w8a8", "sm8350"), ("w8a16", "sm8350"), ("w16a16", "sm8450"), ("w16a16", "sm8550"), ("fp16", "sm8450")],
+)
+def test_where_a_file_runs_is_what_the_compiler_says(
+    precision: str, soc: str, make: Callable[[str, str], Made], tmp_path: Path
+) -> None:
+    """The emulator's compiler does not refuse float maths for v68, which has none; that one is not asked."""
+    file = make("bert", precision).file
+    with dlc.open(file) as opened:
+        expected = BY_NAME[soc].arch >= needed_arch(opened)
+    try:
+        prepare(file, tmp_path / "p.dlc", [BY_NAME[soc]])
+        compiled = True
+    except QnnError:
+        compiled = False
+    assert compiled == expected
 
 
 def test_the_document_lists_every_operation_tensor_encoding_and_record(make: Callable[[str, str], Made]) -> None:

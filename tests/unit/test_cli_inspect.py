@@ -32,7 +32,7 @@ def test_info_tells_everything_on_stdout(file: Path) -> None:
     for words in (
         "container 4.1", "converter: snpe-onnx-to-dlc 2.42.0 2026-01-02", "3 operations, 5 tensors, 4 encodings",
         "1 FullyConnected, 1 Transpose, 1 Neuron", "8-bit per-channel 100 %", "htp.cache.sm8650.0", "v75", "8 MB",
-        "HTP v68", "model.params.bin", "nothing to report",
+        "HTP v69 and later", "model.params.bin", "nothing to report",
     ):  # fmt: skip
         assert words in shown.stdout
 

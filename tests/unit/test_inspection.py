@@ -16,9 +16,11 @@ from snpe_tools.inspection.describe import describe, document
 from snpe_tools.inspection.history import compiled_caches, written_by
 from snpe_tools.inspection.macs import count_macs, node_macs
 from snpe_tools.inspection.sdk_csv import rows
+from snpe_tools.inspection.targets import needed_arch
 from tests.dlc_files import (
     F32,
     U8,
+    U16,
     encoding4,
     model4,
     node4,
@@ -74,11 +76,23 @@ def test_snpe_1_metadata_names_both_commands(tmp_path: Path) -> None:
 
 def test_a_float_operation_needs_a_float_htp(opened: dlc.Dlc, tmp_path: Path) -> None:
     refused = [target for target in describe(opened).targets if not target.runs]
-    assert [target.where for target in refused] == ["HTP v68 (sm8350, sm7325, qcs6490, sa8295)"]
+    assert [target.where for target in refused] == ["HTP of sm8350 (v68), sm7325 (v68), qcs6490 (v68), sa8295 (v68)"]
     tensors = [tensor4("x", 0, U8, [1], encoding4([1.0], [0])), tensor4("y", 1, F32, [1])]
     nodes = [node4("out", "Dequantize", ["x"], ["y"])]
     with dlc.open(write_zip(tmp_path / "i.dlc", {"model": model4(nodes, tensors)})) as integers:
         assert all(target.runs for target in describe(integers).targets)
+
+
+def test_wide_weights_need_a_later_htp(tmp_path: Path) -> None:
+    tensors = [
+        tensor4("x", 0, U16, [1, 4], encoding4([1.0], [0], bits=16)),
+        tensor4("w", 4, U16, [2, 4], encoding4([1.0], [0], bits=16)),
+        tensor4("y", 1, U16, [1, 2], encoding4([1.0], [0], bits=16)),
+    ]
+    for kind, arch in (("FullyConnected", 73), ("Eltwise_Binary", 68)):
+        model = model4([node4("n", kind, ["x", "w"], ["y"])], tensors)
+        with dlc.open(write_zip(tmp_path / f"{kind}.dlc", {"model": model})) as opened:
+            assert needed_arch(opened) == arch
 
 
 def test_one_document_has_everything(opened: dlc.Dlc) -> None:

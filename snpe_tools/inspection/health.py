@@ -117,15 +117,23 @@ def _encoding(tensor: Tensor) -> Iterator[Finding]:
         return
     if problem := tensor.encoding_problem():
         yield Finding("error", "encoding", tensor.name, problem)
-    bad = [scale for scale in encoding.scales if not (scale > 0 and math.isfinite(scale))]
-    if bad:
+    if bad := _bad_scales(encoding.scales):
         yield Finding("error", "scale", tensor.name, f"has {len(bad)} scales that are not positive numbers: {bad[0]}")
     low = -(1 << encoding.bits - 1) if tensor.dtype.name.startswith("s") else 0
-    far = [offset for offset in encoding.offsets if not low <= -offset <= low + (1 << encoding.bits) - 1]
-    if far:
-        yield Finding("warning", "offset", tensor.name, f"has zero at {-far[0]}, outside its {encoding.bits}-bit range")
+    high = low + (1 << encoding.bits) - 1
+    for offset in {min(encoding.offsets, default=-low), max(encoding.offsets, default=-low)}:
+        if not low <= -offset <= high:
+            what = f"has zero at {-offset}, outside its {encoding.bits}-bit range"
+            yield Finding("warning", "offset", tensor.name, what)
     if limits and limits.minima:
         yield from _stated_minimum(tensor, low)
+
+
+def _bad_scales(scales: tuple[float, ...]) -> list[float]:
+    """Scales that are not positive, finite numbers; a sum tells at once that there are none."""
+    if scales and min(scales) > 0 and math.isfinite(sum(scales)):
+        return []
+    return [scale for scale in scales if not (scale > 0 and math.isfinite(scale))]
 
 
 def _stated_minimum(tensor: Tensor, low: int) -> Iterator[Finding]:

@@ -95,17 +95,26 @@ def _look(tensor: Tensor, release: Release) -> Seen:
     data = tensor.data or memoryview(b"")
     width = tensor.dtype.numpy.itemsize
     size = tensor.spec.elements * width
-    zeros = _zero_points(tensor)
+    zeros, ends = _zero_points(tensor), _may_leave_its_range(tensor)
     parts = []
     for start in range(0, size, _BLOCK):
         block = data[start : min(start + _BLOCK, size)]
         values = np.frombuffer(block, tensor.dtype.numpy)
-        parts.append(_floats(values) if tensor.dtype.is_float else _integers(values, zeros, start // width))
+        if tensor.dtype.is_float:
+            parts.append(_floats(values))
+        else:
+            parts.append(_integers(values, zeros, start // width, ends=ends))
         del values
         release(block)
     table = np.array(parts, np.float64)
     elements, zero, lost, strange = (int(number) for number in table[:, :4].sum(axis=0))
     return Seen(elements, zero, lost, strange, float(table[:, 4].min()), float(table[:, 5].max()))
+
+
+def _may_leave_its_range(tensor: Tensor) -> bool:
+    """Whether the stored type can hold integers that the encoding, or the range stated beside it, does not."""
+    encoding, limits = tensor.encoding, tensor.limits
+    return encoding is not None and (encoding.bits < 8 * tensor.dtype.numpy.itemsize or bool(limits and limits.minima))
 
 
 def _zero_points(tensor: Tensor) -> Array | None:
@@ -120,23 +129,23 @@ def _zero_points(tensor: Tensor) -> Array | None:
     return np.broadcast_to(offsets.reshape(sizes), tensor.shape).ravel()
 
 
-def _integers(values: Array, zeros: Array | None, start: int) -> tuple[float, ...]:
+def _integers(values: Array, zeros: Array | None, start: int, *, ends: bool) -> tuple[float, ...]:
     if zeros is None:
         zero = len(values) - int(np.count_nonzero(values))
     else:
         zero = int(np.count_nonzero(values == (zeros if len(zeros) == 1 else zeros[start : start + len(values)])))
-    return len(values), zero, 0, 0, float(values.min()), float(values.max())
+    return len(values), zero, 0, 0, *((float(values.min()), float(values.max())) if ends else (0.0, 0.0))
 
 
 def _floats(values: Array) -> tuple[float, ...]:
-    sizes = np.abs(values.astype(np.float32, copy=False))
-    largest = float(sizes.max())
-    zero = len(values) - int(np.count_nonzero(values))
-    finite = np.isfinite(sizes) if not np.isfinite(largest) else None
-    strange = int(np.count_nonzero(sizes < _IMPLAUSIBLE[0])) - zero
-    if largest > _IMPLAUSIBLE[1]:
-        strange += int(np.count_nonzero(sizes > _IMPLAUSIBLE[1]))
-    lost = 0 if finite is None else len(values) - int(np.count_nonzero(finite))
-    kept = values if finite is None else values[finite]
+    """NaN and infinity reach the ends, and numbers near zero are rare: the common case takes three passes."""
+    low, high = float(values.min()), float(values.max())
+    sizes = np.abs(values)
+    small = int(np.count_nonzero(sizes < _IMPLAUSIBLE[0]))
+    zero = len(values) - int(np.count_nonzero(values)) if small else 0
+    large = int(np.count_nonzero(sizes > _IMPLAUSIBLE[1])) if max(-low, high) > _IMPLAUSIBLE[1] else 0
+    if np.isfinite(low) and np.isfinite(high):
+        return len(values), zero, 0, small - zero + large, low, high
+    kept = values[np.isfinite(values)]
     ends = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
-    return len(values), zero, lost, strange, *ends
+    return len(values), zero, len(values) - len(kept), small - zero, *ends

@@ -71,11 +71,10 @@ def _precision_rows(graph: GraphSummary) -> Iterator[Sequence[str]]:
 
 
 def _shares(shares: Iterable[Share]) -> str:
-    return ", ".join(f"{part.kind} {_percent(part.share)}" for part in shares) or "none"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= _SMALLEST_SHARE else "under 1 %"
+    listed = list(shares)
+    large = [f"{part.kind} {100 * part.share:.0f} %" for part in listed if part.share >= _SMALLEST_SHARE]
+    small = [part.kind for part in listed if part.share < _SMALLEST_SHARE]
+    return ", ".join([*large, *([f"under 1 %: {', '.join(small)}"] if small else [])]) or "none"
 
 
 def _cache_rows(found: Description) -> Iterator[Sequence[str]]:
@@ -129,13 +128,15 @@ def show_lists(dlc: Dlc, *, ops: bool, tensors: bool, encodings: bool) -> None:
 def _show_ops(graph: Graph) -> None:
     for index, node in enumerate(graph.nodes):
         show(f"  {index}  {node.type}  {node.name}")
-        for mark, names in (("reads", node.inputs), ("writes", node.outputs)):
-            known = [(name, graph.tensors.get(name)) for name in names]
-            listing(((mark, *_tensor_row(tensor)[:3]) if tensor else (mark, name, "undefined", "")
-                     for name, tensor in known), indent=6)  # fmt: skip
-        parameters = _parameters(node.attributes.items())
-        if parameters:
-            show(f"      with   {parameters}")
+        named = [("reads", name) for name in node.inputs] + [("writes", name) for name in node.outputs]
+        listing((_op_row(mark, name, graph) for mark, name in named), indent=6)
+        if parameters := _parameters(node.attributes.items()):
+            show(f"      with     {parameters}")
+
+
+def _op_row(mark: str, name: str, graph: Graph) -> Sequence[str]:
+    tensor = graph.tensors.get(name)
+    return (mark, *_tensor_row(tensor)[:3]) if tensor else (mark, name, "undefined", "")
 
 
 def _parameters(attributes: Iterable[tuple[str, object]]) -> str:

@@ -56,7 +56,7 @@ def _refuse_other_containers(container: Container) -> None:
         raise DlcError(
             f"{container.path} is a container of compiled contexts for {', '.join(socs)}"
             f"{f' with {shared} bytes of shared weights' if shared else ''}, and holds no graph.",
-            f"It runs as it is, through its EPContext ONNX model or qnn-net-run --retrieve_context. {ORIGIN}",
+            f"It runs through its EPContext ONNX model, with ONNX Runtime QNN on one of these SoCs. {ORIGIN}",
         )
     kinds = {"PK archive of PyTorch": "data.pkl", "Android package": "AndroidManifest.xml", "Python wheel": ".py"}
     kind = next((kind for kind, tell in kinds.items() if any(name.endswith(tell) for name in names)), "")

@@ -12,6 +12,8 @@ from snpe_tools.socs import BY_NAME
 
 _OLDEST, _FLOAT_ARCH, _WIDE_ARCH = 68, 69, 73
 """Float maths begins with v69; the compiler refuses 16-bit weights for v68 and v69, as the integration tests check."""
+_NOTHING_NEEDED = "no float maths, no products with 16-bit weights"
+_SNPE_1 = {(2, 5), (3, 0)}
 _WIDE_BITS, _SHOWN = 16, 4
 _MULTIPLY = {"FullyConnected", "MatMul", "LayerNorm", "Conv1d", "Conv2d", "Conv3d", "DepthWiseConv2d"}
 _SEEN = {
@@ -28,8 +30,8 @@ class Target:
     """One statement about where the file runs."""
 
     where: str
-    runs: bool
     why: str
+    runs: bool = True
 
 
 def targets(dlc: Dlc) -> list[Target]:
@@ -39,9 +41,9 @@ def targets(dlc: Dlc) -> list[Target]:
 
 def _runtime(dlc: Dlc) -> Target:
     seen = f"container {dlc.version[0]}.{dlc.version[1]}, as {_SEEN[dlc.version]} write it"
-    if dlc.version[0] < 4:  # noqa: PLR2004
-        return Target("SNPE 1.x runtimes", True, f"{seen}; for SNPE 2 or QAIRT convert the model again")  # noqa: FBT003
-    return Target("SNPE 2.x and QAIRT runtimes", True, f"{seen}; an older runtime may refuse it")  # noqa: FBT003
+    if dlc.version in _SNPE_1:
+        return Target("SNPE 1.x runtimes", why=f"{seen}; for SNPE 2 or QAIRT convert the model again")
+    return Target("SNPE 2.x and QAIRT runtimes", why=f"{seen}; an older runtime may refuse it")
 
 
 def _htp(dlc: Dlc) -> list[Target]:
@@ -50,10 +52,10 @@ def _htp(dlc: Dlc) -> list[Target]:
     fit = [soc.name for soc in BY_NAME.values() if needs is None or soc.arch >= needs.arch]
     unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if soc.name not in fit]
     if needs is None:
-        return [Target("HTP of every SoC that snpe-tools knows", True, "8-bit weights, no float operations")]  # noqa: FBT003
+        return [Target("HTP of every SoC that snpe-tools knows", why=_NOTHING_NEEDED)]
     return [
-        Target(f"HTP v{needs.arch} and later ({len(fit)} SoCs)", True, needs.why),  # noqa: FBT003
-        Target(f"HTP of {', '.join(unfit)}", False, f"v{needs.arch} is needed: {needs.why}"),  # noqa: FBT003
+        Target(f"HTP v{needs.arch} and later ({len(fit)} SoCs)", why=needs.why),
+        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"v{needs.arch} is needed: {needs.why}"),
     ]
 
 
@@ -94,6 +96,6 @@ def _compiled(dlc: Dlc) -> list[Target]:
         return []
     names = ", ".join(cache.soc for cache in compiled)
     return [
-        Target(f"HTP of {names}, at once", True, "compiled in the file"),  # noqa: FBT003
-        Target("other SoCs", True, "after compiling on the device at the first start"),  # noqa: FBT003
+        Target(f"HTP of {names}, at once", why="compiled in the file"),
+        Target("other SoCs", why="after compiling on the device at the first start"),
     ]

@@ -40,7 +40,7 @@ def test_info_tells_everything_on_stdout(file: Path) -> None:
 def test_info_lists_what_it_is_asked_for(file: Path) -> None:
     ops = run("info", file, "--ops").stdout
     assert "0  FullyConnected  fc" in ops
-    assert "with   perm=[1, 0]" in ops
+    assert "with     perm=[1, 0]" in ops
     assert "undefined" not in ops
     tensors = run("info", file, "--tensors").stdout
     assert tensors.partition("tensors of test")[2].count("\n") == 6

@@ -6,8 +6,8 @@
 The first byte of a case says what the rest is: 0 a whole file, anything else the content of one record of one container
 version in an otherwise whole file, so that mutations reach the records and not only the zip directory.
 
-A case fails when anything but one of our own errors is raised, when it takes over 2 s of processor time, when it makes the process grow
-by over 500 MB, or when a character reaches the terminal that is not printable.
+A case fails when anything but one of our own errors is raised, when it takes over 2 s of processor time, when it makes
+the process grow by over 500 MB, or when a character reaches the terminal that is not printable.
 """
 
 from __future__ import annotations

@@ -16,13 +16,16 @@
     ├── SetupError         7   a package, tool, network or platform that is missing
     └── StorageError               8   no space, no permission
 
-Exit code 1 is a defect of this project (please report it), 130 is Ctrl-C.
+Exit code 1 is a defect of this project (please report it), 9 says that `diff` found differences, 130 is Ctrl-C.
 Each message says what happened and to which file, tensor or node; `hint` says what to do next.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+DIFFERENT = 9
+"""Exit code of `diff` when the files differ; no error."""
 
 
 class SnpeToolsError(Exception):

@@ -12,15 +12,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, steps, training
-from snpe_tools.cli.output import finish
+from snpe_tools.cli import flow, inspect, steps, training
+from snpe_tools.cli.output import finish, printable
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
 _INTERRUPTED = 130
 _ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
-_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 130 interrupted."  # noqa: E501
+_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 130 interrupted."  # noqa: E501
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,10 @@ for command in (
     steps.prepare,
     steps.run,
     steps.compare,
+    inspect.info,
+    inspect.diff,
+    inspect.encodings,
+    inspect.audit,
     training.train,
     flow.doctor,
 ):
@@ -99,7 +103,7 @@ def _system_error(problem: OSError) -> NoReturn:
 
 
 def _fail(problem: SnpeToolsError) -> NoReturn:
-    say(f"error: {problem}")
+    say("\n".join(map(printable, f"error: {problem}".split("\n"))))
     if "--json" in sys.argv:
         error = {
             "type": type(problem).__name__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -52,3 +53,38 @@ def seconds(count: float) -> str:
 def decibel(value: float | None) -> str:
     """An SQNR for people; "equal" where nothing differs."""
     return "equal" if value is None else f"{value:.1f}"
+
+
+def printable(text: str) -> str:
+    """Text from a file as a terminal may show it: every character that is not printable as its escape."""
+    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in text)
+
+
+def show(text: str = "") -> None:
+    """One line of a listing, on stdout, so that it can be searched and paged."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def listing(rows: Iterable[Sequence[str]], *, indent: int = 2) -> None:
+    """Rows as aligned columns on stdout; the last column is as wide as it is."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]) - 1)] if cells else []
+    for row in cells:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        sys.stdout.write((" " * indent + "   ".join([*padded, row[-1]])).rstrip() + "\n")
+
+
+def comma_separated(rows: Iterable[Sequence[str]]) -> None:
+    """Rows as CSV on stdout."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerows([printable(cell) for cell in row] for row in rows)
+
+
+def count(number: float) -> str:
+    """A large number for people: "33.1 M"."""
+    amount = float(number)
+    for unit in ("", " k", " M", " G", " T"):
+        if abs(amount) < 1000 or unit == " T":  # noqa: PLR2004
+            break
+        amount /= 1000
+    return f"{amount:.0f}" if unit == "" else f"{amount:.1f}{unit}"

@@ -1,35 +1,26 @@
 """The outer layer of a DLC: a zip file of stored records, mapped into memory.
 
 Records are found by their headers and read in place: Qualcomm's writer leaves the CRC-32 at 0, so `zipfile` itself
-    would
-refuse to read them, and weights can take gigabytes.
+would refuse to read them, and weights can take gigabytes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import mmap
-import struct
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
+from snpe_tools.dlc.directory import Entry, ZipError, cut_record, read_directory
+from snpe_tools.dlc.identify import identify
 from snpe_tools.errors import DlcError
 from snpe_tools.files import require_file
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
-_MAX_RECORDS = 10_000
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record: its name, the position of its bytes in the file, and their number."""
-
-    name: str
-    offset: int
-    size: int
+Record = Entry
+_DAMAGED = "The file is damaged or cut off: copy it again."
 
 
 class Container:
@@ -44,7 +35,7 @@ class Container:
         self._file = path.open("rb")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            self.records = {record.name: record for record in self._directory()}
+            self.records = self._directory()
         except BaseException:
             self.close()
             raise
@@ -63,35 +54,38 @@ class Container:
             self._map.close()
         self._file.close()
 
-    def _directory(self) -> list[Record]:
-        try:
-            with zipfile.ZipFile(self._file) as archive:
-                entries = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, ValueError) as problem:
-            raise DlcError(
-                f"{self.path} is not a DLC: {_kind(self._map[:64])}.", "A DLC is a zip file; the copy may be cut off."
-            ) from problem
-        if len(entries) > _MAX_RECORDS:
-            raise DlcError(f"{self.path} is not a DLC: it lists {len(entries)} records.")
-        return [self._locate(entry) for entry in entries]
+    def _directory(self) -> dict[str, Record]:
+        with memoryview(self._map) as data:
+            try:
+                entries = read_directory(data)
+            except ZipError as problem:
+                raise self._not_a_dlc(data, problem) from problem
+        found: dict[str, Record] = {}
+        for entry in entries:
+            if entry.name in found:
+                raise self.error(entry.name, f"stands in the file twice, the second time at offset {entry.offset}")
+            found[entry.name] = entry
+        return found
 
-    def _locate(self, entry: zipfile.ZipInfo) -> Record:
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise self.error(entry.filename, "is compressed; DLC records are stored as they are")
-        header = self._map[entry.header_offset : entry.header_offset + 30]
-        if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-            raise self.error(entry.filename, f"has no header at offset {entry.header_offset}")
-        _, name, extra = _LOCAL_HEADER.unpack(header)
-        start = entry.header_offset + 30 + name + extra
-        if start + entry.file_size > len(self._map):
-            raise self.error(
-                entry.filename, f"needs {entry.file_size} bytes at offset {start}, past the end of the file"
-            )
-        return Record(entry.filename, start, entry.file_size)
+    def _not_a_dlc(self, data: memoryview, problem: ZipError) -> DlcError:
+        if bytes(data[:4]) != b"PK\x03\x04" or problem.record:
+            what, advice = (str(problem), problem.advice or _DAMAGED) if problem.record else identify(data)
+            return DlcError(f"{self.path} is not a readable DLC: {what}.", advice)
+        return DlcError(f"{self.path} is not a readable DLC: {problem}{cut_record(data)}.", _DAMAGED)
+
+    def release(self, data: memoryview) -> None:
+        """Let the system drop these bytes of the file from memory; they are read again when they are needed."""
+        advise = getattr(mmap, "MADV_DONTNEED", None)
+        if advise is None or not data:
+            return
+        start = _address(data) - _address(memoryview(self._map))
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        if 0 <= start < len(self._map):
+            self._map.madvise(advise, first, start + len(data) - first)
 
     def error(self, record: str, what: str) -> DlcError:
         """The error about one record."""
-        return DlcError(f"{self.path}: record {record!r} {what}.", "The file is damaged or cut off: copy it again.")
+        return DlcError(f"{self.path}: record {record!r} {what}.", _DAMAGED)
 
     def data(self, record: str) -> memoryview:
         """The bytes of a record, in place.
@@ -101,7 +95,7 @@ class Container:
         """
         found = self.records.get(record)
         if found is None:
-            names = ", ".join(self.records) or "none"
+            names = ", ".join(map(repr, self.records)) or "none"
             raise DlcError(
                 f"{self.path} has no record {record!r} (it has: {names}).",
                 "It is no complete DLC: convert the model again.",
@@ -109,12 +103,5 @@ class Container:
         return memoryview(self._map)[found.offset : found.offset + found.size]
 
 
-_MAGIC = {
-    b"\x7fELF": "it is an ELF library",
-    b"\x08": "it looks like an ONNX model",
-    b"PK\x03\x04": "its zip directory is missing",
-}
-
-
-def _kind(head: bytes) -> str:
-    return next((words for magic, words in _MAGIC.items() if head.startswith(magic)), "it has no zip directory")
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).ctypes.data)

@@ -9,7 +9,7 @@ share their storage could otherwise make a small file expand without end.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from snpe_tools.errors import DlcError
 
 Bytes = memoryview
+Column = NDArray[Any]
+_SMALLEST_TABLE = 12
+"""Bytes that a table in a vector takes at least: the offset to it, the offset to its vtable, one field."""
 
 
 class Buffer:
@@ -25,13 +28,15 @@ class Buffer:
 
     Args:
         data: the record's bytes.
-        record: the record's name, used in errors.
+        record, path: names of the record and its file, used in errors.
+        base: where `data` begins in the record.
     """
 
-    def __init__(self, data: Bytes, record: str) -> None:
+    def __init__(self, data: Bytes, record: str, path: str = "", base: int = 0) -> None:
         self.data = data
-        self.record = record
-        self._elements_left = len(data)
+        self.record, self.path, self.base = record, path, base
+        self._bytes_left = len(data)
+        self._array = np.frombuffer(data, np.uint8)
 
     def unpack(self, format_: str, offset: int) -> Any:  # noqa: ANN401 - struct decides the type
         """The one value of `format_` (a `struct` code) at `offset`."""
@@ -46,16 +51,27 @@ class Buffer:
             raise self.error(f"holds {size} bytes that reach outside the record", offset)
         return self.data[offset : offset + size]
 
-    def take(self, count: int, offset: int) -> int:
-        """`count`, once it is known that reading so many elements is within the budget."""
-        if count > self._elements_left:
+    def take(self, count: int, size: int, offset: int) -> int:
+        """`count`, once it is known that the record can hold so many more elements of `size` bytes."""
+        if count * size > self._bytes_left:
             raise self.error(f"claims {count} elements, more than the record can hold", offset)
-        self._elements_left -= count
+        self._bytes_left -= count * size
         return count
 
+    def gather(self, offsets: Column, dtype: str) -> Column:
+        """The values of `dtype` (such as "<u4") at each of `offsets`."""
+        size = np.dtype(dtype).itemsize
+        outside = (offsets < 0) | (offsets + size > len(self.data))
+        if outside.any():
+            raise self.error("points outside the record", int(offsets[outside][0]))
+        return self._array[offsets[:, None] + np.arange(size)].view(dtype)[:, 0]
+
     def error(self, what: str, offset: int) -> DlcError:
-        """The error that names this record and the offset in it."""
-        return DlcError(f"record {self.record!r}: offset {offset} {what}: the file is damaged.")
+        """The error that names the file, this record and the offset in it."""
+        return DlcError(
+            f"{self.path}: record {self.record!r}: offset {self.base + offset} {what}.",
+            "The file is damaged or cut off: copy it again.",
+        )
 
     def root(self, offset: int) -> Table:
         """The root table, whose position is stored at `offset`."""
@@ -100,7 +116,7 @@ class Table:
         return "" if target is None else self._string_at(target)
 
     def _string_at(self, target: int) -> str:
-        size = self.buffer.take(self.buffer.unpack("I", target), target)
+        size = self.buffer.take(self.buffer.unpack("I", target), 1, target)
         return bytes(self.buffer.slice(target + 4, size)).decode("utf-8", errors="replace")
 
     def table(self, field: int) -> Table | None:
@@ -108,27 +124,58 @@ class Table:
         target = self._target(field)
         return None if target is None else Table(self.buffer, target)
 
-    def _vector(self, field: int) -> tuple[int, int]:
+    def _vector(self, field: int, size: int) -> tuple[int, int]:
+        """Where the vector's first element is, and how many elements of `size` bytes it has."""
         target = self._target(field)
         if target is None:
             return 0, 0
-        return target + 4, self.buffer.take(self.buffer.unpack("I", target), target)
+        return target + 4, self.buffer.take(self.buffer.unpack("I", target), size, target)
 
-    def _pointers(self, field: int) -> Iterator[int]:
-        start, count = self._vector(field)
+    def _pointers(self, field: int, size: int) -> Iterator[int]:
+        start, count = self._vector(field, size)
         self.buffer.slice(start, 4 * count)
         for offset in range(start, start + 4 * count, 4):
             yield offset + self.buffer.unpack("I", offset)
 
     def tables(self, field: int) -> Iterator[Table]:
         """The tables of the vector in `field`."""
-        return (Table(self.buffer, target) for target in self._pointers(field))
+        return (Table(self.buffer, target) for target in self._pointers(field, _SMALLEST_TABLE))
+
+    def columns(self, field: int, columns: Mapping[int, str]) -> list[Column]:
+        """Scalars of all tables of the vector in `field`, 0 where a table leaves one out.
+
+        Args:
+            field: the vector of tables.
+            columns: fields of those tables and their types, such as {4: "<i4"}.
+
+        Returns:
+            An array for each of `columns`, as long as the vector.
+        """
+        start, count = self._vector(field, _SMALLEST_TABLE)
+        places = start + 4 * np.arange(count, dtype=np.int64)
+        tables = places + self.buffer.gather(places, "<u4")
+        vtables = tables - self.buffer.gather(tables, "<i4")
+        sizes = self.buffer.gather(vtables, "<u2")
+        return [self._column(tables, vtables, sizes, number, dtype) for number, dtype in columns.items()]
+
+    def _column(self, tables: Column, vtables: Column, sizes: Column, field: int, dtype: str) -> Column:
+        relative = np.zeros(len(tables), np.int64)
+        listed = field + 2 <= sizes
+        relative[listed] = self.buffer.gather(vtables[listed] + field, "<u2")
+        stored = relative > 0
+        values = np.zeros(len(tables), dtype)
+        values[stored] = self.buffer.gather(tables[stored] + relative[stored], dtype)
+        return values
 
     def strings(self, field: int) -> list[str]:
         """The strings of the vector in `field`."""
-        return [self._string_at(target) for target in self._pointers(field)]
+        return [self._string_at(target) for target in self._pointers(field, 4)]
 
-    def numbers(self, field: int, dtype: str) -> NDArray[Any]:
+    def numbers(self, field: int, dtype: str) -> Column:
         """The scalars of the vector in `field`, as a view of the record (`dtype` such as "<i4")."""
-        start, count = self._vector(field)
-        return np.frombuffer(self.buffer.slice(start, count * np.dtype(dtype).itemsize), dtype)
+        return np.frombuffer(self.bytes(field, np.dtype(dtype).itemsize), dtype)
+
+    def bytes(self, field: int, size: int = 1) -> Bytes:
+        """The bytes of the vector in `field`, whose elements have `size` bytes each."""
+        start, count = self._vector(field, size)
+        return self.buffer.slice(start, count * size)

@@ -6,22 +6,42 @@ runtime's own reader in the integration tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
+from typing import Any
 
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.flatbuffer import Buffer, Table
-from snpe_tools.dlc.model import Attribute, Graph, Node, Role, Tensor
+from snpe_tools.dlc.model import Attribute, Graph, Limits, Node, Role, Tensor
+from snpe_tools.dlc.v4_weights import Weights, WeightTable
 from snpe_tools.dtypes import BY_CODE, DataType
 from snpe_tools.spec import Encoding
 
 HEADER = 8
+_MINOR_AT = 4
 _ROLES: dict[int, Role] = {0: "input", 1: "output", 3: "native", 4: "static"}
-_PER_TENSOR, _PER_AXIS = 0, 1
+_PER_TENSOR, _PER_AXIS, _NO_ENCODING = 0, 1, 0x7FFFFFFF
 _STRING, _FLOAT, _BOOL = 0x608, 0x232, 0x508
 _MAX_RANK = 16
+_ENTRY = {4: "<u4", 6: "<f4", 8: "<f4", 10: "<f4", 12: "<i4", 14: "u1"}
+"""Fields of one encoding: bits, minimum, maximum, scale, offset, symmetric."""
+_CODES = {"<u4": "I", "<f4": "f", "<i4": "i", "u1": "B"}
 
-Weights = Mapping[str, memoryview]
+
+@dataclass(frozen=True)
+class _Source:
+    """What is needed beside a table to read it.
+
+    Attributes:
+        weights: bytes of static tensors by name.
+        unread: collects what is not understood.
+        wide: scalar parameters have 64 bits, as in 4.1, rather than 32.
+    """
+
+    weights: Weights
+    unread: list[str]
+    wide: bool
 
 
 def read_graphs(container: Container) -> tuple[Graph, ...]:
@@ -30,50 +50,61 @@ def read_graphs(container: Container) -> tuple[Graph, ...]:
     Raises:
         DlcError: an offset, a count or a type in the file cannot be right.
     """
-    model = Buffer(container.data("model")[HEADER:], "model")
-    weights = _Weights(container)
-    return tuple(_graph(table, weights) for table in model.root(0).tables(4))
+    record = container.data("model")
+    model = Buffer(record[HEADER:], "model", str(container.path), HEADER)
+    weights = WeightTable(container)
+    wide = record[_MINOR_AT] >= 1
+    return tuple(_graph(table, weights, wide=wide) for table in model.root(0).tables(4))
 
 
-def _graph(table: Table, weights: _Weights) -> Graph:
+def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
     name = table.string(4)
     own, of_nodes = weights.of_graph(name)
-    tensors = {tensor.name: tensor for tensor in (_tensor(entry, own) for entry in table.tables(8))}
+    source = _Source(own, [], wide)
+    tensors: dict[str, Tensor] = {}
+    for entry in table.tables(8):
+        tensor = _tensor(entry, source)
+        if tensor.name in tensors:
+            raise entry.buffer.error(f"defines the tensor {tensor.name!r} a second time", entry.position)
+        tensors[tensor.name] = tensor
     parameters: Iterable[Weights] = chain(of_nodes, repeat({}))
-    nodes = tuple(_node(*pair) for pair in zip(table.tables(6), parameters, strict=False))
-    return Graph(name, nodes, tensors)
+    pairs = zip(table.tables(6), parameters, strict=False)
+    nodes = tuple(_node(node, replace(source, weights=of_node)) for node, of_node in pairs)
+    return Graph(name, nodes, tensors, tuple(source.unread))
 
 
-def _node(table: Table, weights: Weights) -> Node:
-    attributes = {entry.string(4): _attribute(entry, weights) for entry in table.tables(12)}
+def _node(table: Table, source: _Source) -> Node:
+    attributes = {entry.string(4): _attribute(entry, source) for entry in table.tables(12)}
     return Node(table.string(4), table.string(6), tuple(table.strings(8)), tuple(table.strings(10)), attributes)
 
 
-def _attribute(table: Table, weights: Weights) -> Attribute:
+def _attribute(table: Table, source: _Source) -> Attribute:
     if (tensor := table.table(12)) is not None:
-        return _tensor(tensor, weights)
+        return _tensor(tensor, source)
     value = table.table(10)
     if value is None:
         return 0
     kind = value.scalar(4, "I")
-    if kind == _STRING:
+    if kind == _STRING or value.has(10):
         return value.string(10)
     if kind == _FLOAT:
-        return float(value.scalar(8, "f"))
-    number = int(value.scalar(6, "i"))
+        return float(value.scalar(8, "d" if source.wide else "f"))
+    number = int(value.scalar(6, "q" if source.wide else "i"))
     return bool(number) if kind == _BOOL else number
 
 
-def _tensor(table: Table, weights: Weights) -> Tensor:
+def _tensor(table: Table, source: _Source) -> Tensor:
     name = table.string(6)
     shape = table.numbers(10, "<i4")
     if len(shape) > _MAX_RANK or (shape < 0).any():
         raise table.buffer.error(f"gives tensor {name!r} an impossible shape", table.position)
     dtype = _data_type(table, name)
-    role = _ROLES.get(int(table.scalar(8, "B")), "native")
-    return Tensor(
-        name, tuple(int(size) for size in shape), dtype, role, _encoding(table.table(14), dtype), weights.get(name)
-    )
+    role = _ROLES.get(location := int(table.scalar(8, "B")))
+    if role is None:
+        source.unread.append(f"tensor {name!r}: the kind {location}, read as a tensor between nodes")
+    encoding, limits = _encoding(table.table(14), dtype, name, source.unread)
+    sizes = tuple(int(size) for size in shape)
+    return Tensor(name, sizes, dtype, role or "native", encoding, limits, source.weights.get(name))
 
 
 def _data_type(table: Table, name: str) -> DataType:
@@ -83,49 +114,32 @@ def _data_type(table: Table, name: str) -> DataType:
     return BY_CODE[code]
 
 
-def _encoding(info: Table | None, dtype: DataType) -> Encoding | None:
-    if info is None or not info.has(6):
-        return None
-    if info.scalar(4, "I") == _PER_TENSOR and (single := info.table(8)):
-        return _joined([single], None, dtype)
-    if info.scalar(4, "I") == _PER_AXIS and (axis := info.table(10)):
-        return _joined(list(axis.tables(6)), int(axis.scalar(4, "i")), dtype)
-    return None
+def _encoding(
+    info: Table | None, dtype: DataType, name: str, unread: list[str]
+) -> tuple[Encoding | None, Limits | None]:
+    kind = _NO_ENCODING if info is None or not info.scalar(6, "B") else info.scalar(4, "I")
+    if info is None or kind == _NO_ENCODING:
+        return None, None
+    if kind == _PER_TENSOR and (single := info.table(8)):
+        return _per_tensor(single, dtype)
+    if kind == _PER_AXIS and (along := info.table(10)):
+        return _per_axis(along, dtype)
+    unread.append(f"tensor {name!r}: an encoding of kind {kind}")
+    return None, None
 
 
-def _joined(entries: list[Table], axis: int | None, dtype: DataType) -> Encoding:
-    bits = int(entries[0].scalar(4, "I", dtype.bits)) if entries else dtype.bits
-    scales = tuple(float(entry.scalar(10, "f")) for entry in entries)
-    offsets = tuple(int(entry.scalar(12, "i")) for entry in entries)
-    return Encoding(bits, scales, offsets, axis)
+def _per_tensor(entry: Table, dtype: DataType) -> tuple[Encoding, Limits]:
+    columns = [[entry.scalar(field, _CODES[kind])] for field, kind in _ENTRY.items()]
+    return _joined(columns, None, stated=entry.has(6) or entry.has(8), dtype=dtype)
 
 
-class _Weights:
-    """Where the bytes of static tensors are, by graph: its own by name, its nodes' by node number and name."""
+def _per_axis(along: Table, dtype: DataType) -> tuple[Encoding, Limits]:
+    columns = [column.tolist() for column in along.columns(6, _ENTRY)]
+    return _joined(columns, int(along.scalar(4, "i")), stated=any(columns[1]) or any(columns[2]), dtype=dtype)
 
-    def __init__(self, container: Container) -> None:
-        self._blob = (
-            Buffer(container.data("model.params.bin"), "model.params.bin")
-            if "model.params.bin" in container.records
-            else None
-        )
-        self._graphs = dict(self._read(container)) if "model.params" in container.records else {}
 
-    def of_graph(self, name: str) -> tuple[Weights, list[Weights]]:
-        """Weights of the graph's own tensors, and of each node's parameters."""
-        return self._graphs.get(name, ({}, []))
-
-    def _read(self, container: Container) -> Iterator[tuple[str, tuple[Weights, list[Weights]]]]:
-        params = Buffer(container.data("model.params")[HEADER:], "model.params")
-        for table in params.root(0).tables(4):
-            nodes = [self._located(node, 4) for node in table.tables(8)]
-            yield table.string(4), (self._located(table, 6), nodes)
-
-    def _located(self, table: Table, field: int) -> Weights:
-        return {entry.string(4): data for entry in table.tables(field) if (data := self._data(entry)) is not None}
-
-    def _data(self, entry: Table) -> memoryview | None:
-        place = entry.table(10)
-        if place is None or self._blob is None:
-            return None
-        return self._blob.slice(int(place.scalar(4, "Q")), int(place.scalar(6, "Q")))
+def _joined(columns: list[list[Any]], axis: int | None, *, stated: bool, dtype: DataType) -> tuple[Encoding, Limits]:
+    bits, minima, maxima, scales, offsets, symmetric = columns
+    encoding = Encoding(bits[0] if bits and bits[0] else dtype.bits, tuple(scales), tuple(offsets), axis)
+    ends = (tuple(minima), tuple(maxima)) if stated else ((), ())
+    return encoding, Limits(*ends, symmetric=any(symmetric))

@@ -27,6 +27,10 @@ COMMANDS = [
     "prepare",
     "run",
     "compare",
+    "info",
+    "diff",
+    "encodings",
+    "audit",
     "doctor",
 ]
 

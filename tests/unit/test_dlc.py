@@ -7,98 +7,32 @@ import struct
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from flatbuffers import Builder
 
 from snpe_tools import dlc
 from snpe_tools.dlc.rename import graph_identifier, rename_graph
 from snpe_tools.errors import DlcError, InputError, SnpeToolsError
+from tests.dlc_files import F32, U8, Shared, encoding4, model4, node4, params41, tensor4, write_zip
 
-MAGIC = b"\xd5\x0a\x04\x00\x01\x00\x00\x00"
-F32, U8 = 0x232, 0x408
-
-
-def _table(builder: Builder, slots: dict[int, tuple[str, object]]) -> int:
-    """A table; keys are slot numbers, values (kind, value) with kind "offset" or a scalar's name."""
-    builder.StartObject(max(slots) + 1 if slots else 0)
-    for slot, (kind, value) in slots.items():
-        if kind == "offset":
-            builder.PrependUOffsetTRelativeSlot(slot, value, 0)
-        else:
-            getattr(builder, f"Prepend{kind}Slot")(slot, value, 0 if value else 1)
-    return int(builder.EndObject())
+GRAPH = "QNNExecutionProvider_42_0_0"
 
 
-def _vector(builder: Builder, offsets: list[int]) -> int:
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    return int(builder.EndVector())
-
-
-def _strings(builder: Builder, texts: list[str]) -> int:
-    return _vector(builder, [builder.CreateString(text) for text in texts])
-
-
-def _tensor(
-    builder: Builder, name: str, role: int, dtype: int, shape: list[int], scale: float = 0, offset: int = 0
-) -> int:
-    info = 0
-    if scale:
-        encoding = _table(builder, {0: ("Int32", 8), 3: ("Float32", scale), 4: ("Int32", offset)})
-        info = _table(builder, {1: ("Bool", True), 2: ("offset", encoding)})
-    shaped = builder.CreateNumpyVector(np.array(shape, np.int32))
-    named = builder.CreateString(name)
-    slots: dict[int, tuple[str, object]] = {1: ("offset", named), 3: ("offset", shaped), 6: ("Uint32", dtype)}
-    if role:
-        slots[2] = ("Uint8", role)
-    if info:
-        slots[5] = ("offset", info)
-    return _table(builder, slots)
-
-
-def _model(name: str = "QNNExecutionProvider_42_0_0") -> bytes:
+def _records(name: str = GRAPH) -> dict[str, bytes]:
     """x -> Relu -> y beside a static weight with an encoding."""
-    builder = Builder(1024)
-    tensors = [_tensor(builder, "x", 0, F32, [1, 4]), _tensor(builder, "y", 1, F32, [1, 4])]
-    tensors.append(_tensor(builder, "w", 4, U8, [2, 2], 0.5, -128))
-    all_tensors = _vector(builder, tensors)
-    texts = [builder.CreateString("relu"), builder.CreateString("Relu")]
-    ends = _strings(builder, ["x"]), _strings(builder, ["y"])
-    node = _table(builder, dict(enumerate([("offset", part) for part in (*texts, *ends)])))
-    nodes = _vector(builder, [node])
-    copies = builder.CreateString(name), builder.CreateString(name)
-    graph = _table(
-        builder, {0: ("offset", copies[0]), 1: ("offset", nodes), 2: ("offset", all_tensors), 4: ("offset", copies[1])}
-    )
-    graphs = _vector(builder, [graph])
-    builder.Finish(_table(builder, {0: ("offset", graphs)}), file_identifier=b"NETD")
-    return MAGIC + bytes(builder.Output())
-
-
-def _params(name: str = "QNNExecutionProvider_42_0_0") -> bytes:
-    builder = Builder(256)
-    place = _table(builder, {0: ("Uint64", 8), 1: ("Uint64", 4)})
-    weight = _table(builder, {0: ("offset", builder.CreateString("w")), 3: ("offset", place)})
-    weights = _vector(builder, [weight])
-    graph = _table(builder, {0: ("offset", builder.CreateString(name)), 1: ("offset", weights)})
-    builder.Finish(_table(builder, {0: ("offset", _vector(builder, [graph]))}), file_identifier=b"NETP")
-    return MAGIC + bytes(builder.Output())
+    weight = tensor4("w", 4, U8, [2, 2], encoding4([0.5], [-128]))
+    tensors = [tensor4("x", 0, F32, [1, 4]), tensor4("y", 1, F32, [1, 4]), weight]
+    params, blob = params41({"w": bytes([0, 128, 130, 255])}, None, name)
+    return {
+        "dlc.metadata2.3.0": b'{"header": {}}',
+        "model": model4([node4("relu", "Relu", ["x"], ["y"])], tensors, name),
+        "model.params": params,
+        "model.params.bin": blob,
+        "htp.cache.sm8650.0": b"compiled",
+    }
 
 
 def write_dlc(path: Path, **records: bytes) -> Path:
-    content = {
-        "dlc.metadata2.3.0": b'{"header": {}}',
-        "model": _model(),
-        "model.params": _params(),
-        "model.params.bin": bytes(8) + bytes([0, 128, 130, 255]),
-        "htp.cache.sm8650.0": b"compiled",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (content | records).items():
-            archive.writestr(name, data)
-    return path
+    return write_zip(path, _records() | records)
 
 
 @pytest.fixture
@@ -163,7 +97,7 @@ def test_graph_names_are_identifiers(text: str, name: str) -> None:
 def test_other_files_are_told_apart(tmp_path: Path) -> None:
     text = tmp_path / "text.dlc"
     text.write_text("hello")
-    with pytest.raises(DlcError, match="is not a DLC: it has no zip directory"):
+    with pytest.raises(DlcError, match="is not a readable DLC: it has no zip directory"):
         dlc.open(text)
     with pytest.raises(DlcError, match=r"has no record 'model'"):
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
@@ -220,12 +154,8 @@ def test_damaged_files_give_errors_never_crashes(file: Path, seed: int) -> None:
 
 def test_vectors_that_share_storage_cannot_expand_without_end(tmp_path: Path) -> None:
     """4,000 nodes that all point at one vector of 4,000 names would be 16 million strings."""
-    builder = Builder(1 << 20)
-    names = _vector(builder, [builder.CreateString("a")] * 4000)
-    text = builder.CreateString("n")
-    nodes = _vector(builder, [_table(builder, {0: ("offset", text), 2: ("offset", names)}) for _ in range(4000)])
-    graph = _table(builder, {0: ("offset", builder.CreateString("g")), 1: ("offset", nodes)})
-    builder.Finish(_table(builder, {0: ("offset", _vector(builder, [graph]))}), file_identifier=b"NETD")
-    bomb = write_dlc(tmp_path / "bomb.dlc", model=MAGIC + bytes(builder.Output()))
+    shared = Shared(["a"] * 4000)
+    nodes = [{4: "n", 8: shared} for _ in range(4000)]
+    bomb = write_dlc(tmp_path / "bomb.dlc", model=model4(nodes, []))
     with pytest.raises(DlcError, match="more than the record can hold"):
         dlc.open(bomb)

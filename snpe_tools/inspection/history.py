@@ -1,0 +1,143 @@
+"""Who wrote a DLC, with which tool, version and command, and when; who compiled its caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from snpe_tools.dlc.model import Cache, Dlc
+from snpe_tools.socs import BY_ID, BY_NAME
+
+_STAGES = {"converterCommand": "converter", "quantizerCommand": "quantizer", "optimizerCommand": "optimizer"}
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
+
+
+@dataclass(frozen=True)
+class Written:
+    """One tool that wrote the file or a part of it; "" where the file does not say.
+
+    Attributes:
+        stage: converter, quantizer, ...
+        command: the tool and its arguments, as the file states them.
+    """
+
+    stage: str
+    tool: str
+    version: str
+    command: str
+    date: str
+
+
+@dataclass(frozen=True)
+class CompiledCache:
+    """One compiled context.
+
+    Attributes:
+        arch: Hexagon architecture, such as 75; 0 where neither the file nor our table of SoCs knows.
+        vtcm_mb: tightly coupled memory that it was compiled for; 0 where the file does not say.
+        shared_weights: bytes of weights that it shares with the caches of other SoCs.
+        built_by: version of the compiler.
+        graphs: names of the graphs inside.
+    """
+
+    record: str
+    soc: str
+    arch: int
+    vtcm_mb: int
+    bytes: int
+    shared_weights: int
+    built_by: str
+    date: str
+    graphs: tuple[str, ...]
+
+
+def written_by(dlc: Dlc) -> list[Written]:
+    """Every tool that the metadata names, in the order of the file."""
+    found = [entry for document in dlc.metadata.values() for entry in _entries(document)]
+    return list(dict.fromkeys(found))
+
+
+def _entries(document: object) -> Iterator[Written]:
+    if not isinstance(document, dict):
+        return
+    if "converter-version" in document or "converter-command" in document:
+        yield from _old_entries(document)
+    for generation in _list(document.get("dlcGenerationInfo")):
+        for key, entry in _mapping(generation).items():
+            if isinstance(entry, dict):
+                yield _entry(str(key), entry)
+
+
+def _entry(key: str, entry: Mapping[str, Any]) -> Written:
+    stage = _STAGES.get(key, key.removesuffix("Command"))
+    arguments = entry.get("args")
+    shown = [f"{name}={value}" for name, value in arguments.items()] if isinstance(arguments, dict) else []
+    tool = _text(entry.get("tool"))
+    version = next((_text(value) for name, value in entry.items() if name.lower().endswith("version")
+                    and name != "modelVersion"), "")  # fmt: skip
+    return Written(stage, tool, version, " ".join([tool, *shown]), _text(entry.get("timestamp")))
+
+
+def _old_entries(document: Mapping[str, Any]) -> Iterator[Written]:
+    """`key=value` metadata of SNPE 1.x."""
+    version = _text(document.get("converter-version"))
+    for stage in ("converter", "quantizer"):
+        command = _text(document.get(f"{stage}-command"))
+        if command and command != "N/A":
+            yield Written(stage, command.split(" ", 1)[0], version if stage == "converter" else "", command, "")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def compiled_caches(dlc: Dlc) -> list[CompiledCache]:
+    """Every compiled context of the file."""
+    return [_compiled(cache) for cache in dlc.caches]
+
+
+def _compiled(cache: Cache) -> CompiledCache:
+    details = cache.details
+    soc = BY_ID.get(_whole(details.get("socModel"))) or BY_NAME.get(cache.soc)
+    stated = _mapping(details.get("contextMetadata"))
+    graphs = [_mapping(graph) for graph in _list(details.get("graphs"))]
+    blobs = [_mapping(graph.get("graphBlobInfo")) for graph in graphs]
+    shared = [_whole(_mapping(graph.get("graphBlobInfoV2")).get("sharedWeightsSize")) for graph in graphs]
+    return CompiledCache(
+        record=cache.record.name,
+        soc=soc.name if soc else cache.soc,
+        arch=_whole(stated.get("dspArch")) or (soc.arch if soc else 0),
+        vtcm_mb=max((_whole(blob.get("vtcmSize")) for blob in blobs), default=0),
+        bytes=cache.record.size,
+        shared_weights=max(shared, default=0),
+        built_by=_text(details.get("buildId")),
+        date=_text(details.get("timestamp")),
+        graphs=tuple(_text(graph.get("graphName")) for graph in graphs),
+    )
+
+
+def graph_date(dlc: Dlc) -> datetime | None:
+    """When the graph was last written, where the file says so."""
+    return max((date for entry in written_by(dlc) if (date := parse_date(entry.date))), default=None)
+
+
+def parse_date(text: str) -> datetime | None:
+    """The moment that a metadata time stamp names."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,101 @@
+"""Where a DLC can run and where it cannot, as far as the file tells and this project knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from snpe_tools.dlc.model import Dlc, Graph, Node
+from snpe_tools.inspection.history import compiled_caches
+from snpe_tools.inspection.precision import computes_in_float
+from snpe_tools.socs import BY_NAME
+
+_OLDEST, _FLOAT_ARCH, _WIDE_ARCH = 68, 69, 73
+"""Float maths begins with v69; the compiler refuses 16-bit weights for v68 and v69, as the integration tests check."""
+_NOTHING_NEEDED = "no float maths, no products with 16-bit weights"
+_SNPE_1 = {(2, 5), (3, 0)}
+_WIDE_BITS, _SHOWN = 16, 4
+_MULTIPLY = {"FullyConnected", "MatMul", "LayerNorm", "Conv1d", "Conv2d", "Conv3d", "DepthWiseConv2d"}
+_SEEN = {
+    (2, 5): "SNPE 1.19 to 1.22",
+    (3, 0): "SNPE 1.3x to 1.68",
+    (4, 0): "SNPE 2.19 and 2.20",
+    (4, 1): "QAIRT 2.42 to 2.51",
+}
+"""Writers whose files were seen to have this container version."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One statement about where the file runs."""
+
+    where: str
+    why: str
+    runs: bool = True
+
+
+def targets(dlc: Dlc) -> list[Target]:
+    """What the file can and cannot run on."""
+    return [_runtime(dlc), *_htp(dlc), *_compiled(dlc)]
+
+
+def _runtime(dlc: Dlc) -> Target:
+    seen = f"container {dlc.version[0]}.{dlc.version[1]}, as {_SEEN[dlc.version]} write it"
+    if dlc.version in _SNPE_1:
+        return Target("SNPE 1.x runtimes", why=f"{seen}; for SNPE 2 or QAIRT convert the model again")
+    return Target("SNPE 2.x and QAIRT runtimes", why=f"{seen}; an older runtime may refuse it")
+
+
+def _htp(dlc: Dlc) -> list[Target]:
+    """By Hexagon generation."""
+    needs = max(_needs(dlc), key=lambda need: need.arch, default=None)
+    fit = [soc.name for soc in BY_NAME.values() if needs is None or soc.arch >= needs.arch]
+    unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if soc.name not in fit]
+    if needs is None:
+        return [Target("HTP of every SoC that snpe-tools knows", why=_NOTHING_NEEDED)]
+    return [
+        Target(f"HTP v{needs.arch} and later ({len(fit)} SoCs)", why=needs.why),
+        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"v{needs.arch} is needed: {needs.why}"),
+    ]
+
+
+class Need(NamedTuple):
+    """The oldest Hexagon generation that a file runs on, and what asks for it."""
+
+    arch: int
+    why: str
+
+
+def needed_arch(dlc: Dlc) -> int:
+    """The oldest Hexagon generation that the operations of a file ask for."""
+    return max((need.arch for need in _needs(dlc)), default=_OLDEST)
+
+
+def _needs(dlc: Dlc) -> list[Need]:
+    nodes = [(node, graph) for graph in dlc.graphs for node in graph.nodes]
+    floats = [node.type for node, graph in nodes if computes_in_float(node, graph)]
+    wide = [node.type for node, graph in nodes if _has_wide_weight(node, graph)]
+    found = [Need(_FLOAT_ARCH, f"float maths of {_listed(floats)}")] if floats else []
+    return found + ([Need(_WIDE_ARCH, f"16-bit weights of {_listed(wide)}")] if wide else [])
+
+
+def _has_wide_weight(node: Node, graph: Graph) -> bool:
+    """Whether the operation multiplies by 16-bit fixed-point weights."""
+    weight = graph.tensors.get(node.inputs[1]) if len(node.inputs) > 1 and node.type in _MULTIPLY else None
+    return weight is not None and weight.dtype.is_fixed_point and weight.dtype.bits == _WIDE_BITS
+
+
+def _listed(types: list[str]) -> str:
+    names = sorted(set(types))
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+
+
+def _compiled(dlc: Dlc) -> list[Target]:
+    compiled = [cache for cache in compiled_caches(dlc) if cache.record.startswith("htp.cache")]
+    if not compiled:
+        return []
+    names = ", ".join(cache.soc for cache in compiled)
+    return [
+        Target(f"HTP of {names}, at once", why="compiled in the file"),
+        Target("other SoCs", why="after compiling on the device at the first start"),
+    ]

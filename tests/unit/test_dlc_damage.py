@@ -1,0 +1,86 @@
+"""Damaged files of every container version: always one of our errors, whatever a user asks of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snpe_tools import dlc
+from snpe_tools.cli import inspect_text as text
+from snpe_tools.cli.output import comma_separated, plain
+from snpe_tools.errors import SnpeToolsError
+from snpe_tools.inspection.aimet import encodings_of, to_document
+from snpe_tools.inspection.audit import audit
+from snpe_tools.inspection.describe import describe, document
+from snpe_tools.inspection.difference import difference
+from snpe_tools.inspection.health import check
+from snpe_tools.inspection.sdk_csv import rows
+from tests.dlc_files import all_versions, write_zip
+
+INTERESTING = [b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\x01", b"\x1b[2J"]
+VERSIONS = all_versions()
+PATCHES = st.lists(
+    st.tuples(
+        st.floats(0, 1, exclude_max=True), st.one_of(st.sampled_from(INTERESTING), st.binary(min_size=1, max_size=8))
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def inspect(path: Path) -> None:
+    """Everything that the commands do with a file."""
+    with dlc.open(path) as opened:
+        text.show_description(describe(opened), check(opened))
+        text.show_lists(opened, ops=True, tensors=True, encodings=True)
+        text.show_difference(difference(opened, opened), 0)
+        comma_separated(rows(opened))
+        plain(document(opened))
+        to_document(encodings_of(opened), "0.6.1")
+        text.show_audit(audit(opened, encodings_of(opened)), 0)
+
+
+def _patched(data: bytes, patches: list[tuple[float, bytes]]) -> bytes:
+    changed = bytearray(data)
+    for place, patch in patches:
+        start = int(place * len(changed))
+        changed[start : start + len(patch)] = patch
+    return bytes(changed[: len(data)])
+
+
+def _only_our_errors(path: Path) -> None:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        try:
+            inspect(path)
+        except SnpeToolsError as problem:
+            named = str(path) in str(problem)
+        else:
+            named = True
+    assert named, "an error must name the file"
+    assert all(line.isprintable() for line in shown.getvalue().split("\n"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(record=st.integers(0, 4), patches=PATCHES)
+def test_damaged_records(tmp_path: Path, version: str, record: int, patches: list[tuple[float, bytes]]) -> None:
+    records = VERSIONS[version]
+    name = list(records)[record % len(records)]
+    path = write_zip(tmp_path / "m.dlc", records | {name: _patched(records[name], patches)})
+    _only_our_errors(path)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kept=st.floats(0, 1, exclude_min=True), patches=PATCHES)
+def test_damaged_and_cut_files(tmp_path: Path, version: str, kept: float, patches: list[tuple[float, bytes]]) -> None:
+    path = write_zip(tmp_path / "m.dlc", VERSIONS[version])
+    data = _patched(path.read_bytes(), patches)
+    path.write_bytes(data[: max(1, int(kept * len(data)))])
+    _only_our_errors(path)

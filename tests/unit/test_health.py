@@ -1,0 +1,173 @@
+"""Everything that parses and cannot be right is found, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snpe_tools import dlc
+from snpe_tools.inspection.health import Finding, check
+from tests.dlc_files import (
+    F32,
+    NODES,
+    S8,
+    TENSORS,
+    U8,
+    Fields,
+    cache_entry,
+    encoding4,
+    metadata,
+    model4,
+    node4,
+    params41,
+    records41,
+    tensor4,
+    write_zip,
+)  # fmt: skip
+
+
+def _findings(tmp_path: Path, records: Mapping[str, bytes] | None = None, name: str = "m.dlc") -> list[Finding]:
+    with dlc.open(write_zip(tmp_path / name, records41(**(records or {})))) as opened:
+        return check(opened)
+
+
+def _with_weight(weight: Fields, data: bytes) -> dict[str, bytes]:
+    """Records whose tensor `w` is replaced."""
+    params, blob = params41({"w": data})
+    tensors = [weight if tensor[6] == "w" else tensor for tensor in TENSORS]
+    return {"model": model4(tensors=tensors), "model.params": params, "model.params.bin": blob}
+
+
+def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
+    assert _findings(tmp_path) == []
+
+
+def _named(findings: list[Finding]) -> list[tuple[str, str, str]]:
+    return [(finding.level, finding.check, finding.subject) for finding in findings]
+
+
+def test_weights_of_zeros_are_flagged_and_vectors_of_zeros_are_not(tmp_path: Path) -> None:
+    matrix = tensor4("w", 4, F32, [8, 16])
+    assert _named(_findings(tmp_path, _with_weight(matrix, bytes(512)))) == [("warning", "mostly zero", "w")]
+    assert _findings(tmp_path, _with_weight(tensor4("w", 4, F32, [128]), bytes(512))) == []
+    zeros = bytes([128] * 128)
+    quantized = tensor4("w", 4, U8, [8, 16], encoding4([0.5], [-128]))
+    assert _named(_findings(tmp_path, _with_weight(quantized, zeros))) == [("warning", "mostly zero", "w")]
+    per_channel = tensor4("w", 4, U8, [2, 64], encoding4([0.5, 0.5], [-128, -7], axis=0))
+    data = bytes([128] * 64 + [7] * 64)
+    assert _named(_findings(tmp_path, _with_weight(per_channel, data))) == [("warning", "mostly zero", "w")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_single_value_that_is_not_finite_is_found(tmp_path: Path, value: float) -> None:
+    values = np.random.default_rng(0).normal(size=(600, 600)).astype(np.float32)
+    values[599, 3] = value
+    (finding,) = _findings(tmp_path, _with_weight(tensor4("w", 4, F32, [600, 600]), values.tobytes()))
+    assert (finding.level, finding.check) == ("error", "not finite")
+    assert "holds 1 NaN or infinite values" in finding.what
+
+
+def test_fp16_weights_read_as_float32_are_found(tmp_path: Path) -> None:
+    wrong = np.random.default_rng(0).normal(size=4096).astype(np.float16).view(np.uint16).astype(np.uint32)
+    weight = tensor4("w", 4, F32, [64, 64])
+    findings = _findings(tmp_path, _with_weight(weight, wrong.tobytes()))
+    assert [finding.check for finding in findings] == ["implausible"]
+
+
+def test_values_beyond_fp16_are_flagged(tmp_path: Path) -> None:
+    values = np.full((4, 4), 70000, np.float32)
+    findings = _findings(tmp_path, _with_weight(tensor4("w", 4, F32, [4, 4]), values.tobytes()))
+    assert _named(findings) == [("warning", "fp16", "w")]
+
+
+def test_values_outside_their_encoding_are_flagged(tmp_path: Path) -> None:
+    four_bits = tensor4("w", 4, S8, [2, 4], encoding4([0.5], [0], bits=4))
+    assert _named(_findings(tmp_path, _with_weight(four_bits, bytes([9] * 8)))) == [("error", "outside", "w")]
+    stated = tensor4("w", 4, U8, [2, 4], encoding4([0.5], [-128], low=-64, high=10))
+    assert _named(_findings(tmp_path, _with_weight(stated, bytes([255] * 8)))) == [("error", "outside", "w")]
+
+
+def test_a_stated_minimum_must_be_scale_times_offset(tmp_path: Path) -> None:
+    wrong = tensor4("x", 0, U8, [1, 4], encoding4([0.25], [-128], low=-30, high=31.75))
+    (finding,) = _findings(tmp_path, {"model": model4(tensors=[wrong, *TENSORS[1:]])})
+    assert (finding.check, finding.subject) == ("scale x offset", "x")
+    assert finding.what == "states the minimum -30, and scale 0.25 x offset -128 is -32"
+    signed = tensor4("x", 0, S8, [1, 4], encoding4([0.25], [0], low=-32, high=31.75))
+    assert _findings(tmp_path, {"model": model4(tensors=[signed, *TENSORS[1:]])}) == []
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan"), float("inf")])
+def test_scales_must_be_positive_numbers(tmp_path: Path, scale: float) -> None:
+    wrong = tensor4("x", 0, U8, [1, 4], encoding4([scale], [-128]))
+    assert _named(_findings(tmp_path, {"model": model4(tensors=[wrong, *TENSORS[1:]])})) == [("error", "scale", "x")]
+
+
+def test_zero_must_lie_in_the_range(tmp_path: Path) -> None:
+    wrong = tensor4("x", 0, U8, [1, 4], encoding4([1.0], [3]))
+    assert _named(_findings(tmp_path, {"model": model4(tensors=[wrong, *TENSORS[1:]])})) == [("warning", "offset", "x")]
+
+
+def test_scales_must_fit_the_channels(tmp_path: Path) -> None:
+    wrong = tensor4("w", 4, S8, [2, 4], encoding4([1.0, 1.0, 1.0], [0, 0, 0], axis=0))
+    findings = _findings(tmp_path, {"model": model4(tensors=[TENSORS[0], wrong, *TENSORS[2:]])})
+    assert _named(findings) == [("error", "encoding", "w")]
+
+
+def test_fixed_point_without_an_encoding_is_flagged(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {"model": model4(tensors=[tensor4("x", 0, U8, [1, 4]), *TENSORS[1:]])})
+    assert _named(findings) == [("warning", "encoding", "x")]
+
+
+def test_outputs_that_no_operation_writes(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {"model": model4(nodes=NODES[:2])})
+    assert _named(findings) == [("error", "unwritten", "y")]
+
+
+def test_names_that_lead_nowhere_and_double_writers(tmp_path: Path) -> None:
+    nodes = [*NODES, node4("more", "Relu", ["nothing"], ["y"])]
+    findings = _findings(tmp_path, {"model": model4(nodes=nodes)})
+    assert _named(findings) == [("error", "written twice", "y"), ("error", "undefined", "nothing")]
+
+
+def test_weights_that_the_file_does_not_hold(tmp_path: Path) -> None:
+    params, blob = params41({})
+    findings = _findings(tmp_path, {"model.params": params, "model.params.bin": blob})
+    assert _named(findings) == [("error", "data", "w")]
+
+
+@pytest.mark.parametrize("name", ["net_int8.dlc", "net.w8a16.dlc", "net-quantized.dlc", "net_q.dlc"])
+def test_a_float_graph_in_a_file_named_for_integers(tmp_path: Path, name: str) -> None:
+    tensors = [tensor4("x", 0, F32, [1]), tensor4("y", 1, F32, [1])]
+    model = model4([node4("relu", "Relu", ["x"], ["y"])], tensors)
+    with dlc.open(write_zip(tmp_path / name, {"model": model})) as opened:
+        assert [(finding.level, finding.check) for finding in check(opened)] == [("error", "name")]
+    assert _findings(tmp_path, name=name) == []
+
+
+def test_a_quantized_graph_in_a_file_named_for_float(tmp_path: Path) -> None:
+    assert [finding.check for finding in _findings(tmp_path, name="net.fp16.dlc")] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        (cache_entry("2026-01-02 03:04:04 UTC"), "was compiled 2026-01-02 03:04:04, before the graph was written"),
+        (cache_entry(graphName="other"), "holds the graph 'other', which the file does not"),
+        (cache_entry(graphInputs=[]), "input 'x' of shape 1x4 is not compiled in"),
+        (cache_entry(graphOutputs=[{"name": "y", "dimensions": [2, 2]}]), "output 'y' of shape 2x1 is not compiled in"),
+    ],
+)
+def test_stale_caches_are_flagged(tmp_path: Path, entry: dict[str, Any], what: str) -> None:
+    findings = _findings(tmp_path, {"dlc.metadata2.3.0": metadata(entry)})
+    assert {finding.check for finding in findings} == {"stale cache"}
+    assert what in " ".join(finding.what for finding in findings)
+
+
+def test_what_is_not_understood_is_a_finding(tmp_path: Path) -> None:
+    odd = tensor4("x", 0, F32, [1, 4], {4: np.uint32(5), 6: np.uint8(1)})
+    findings = _findings(tmp_path, {"model": model4(tensors=[odd, *TENSORS[1:]])})
+    assert _named(findings) == [("warning", "unread", "test")]

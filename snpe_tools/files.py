@@ -24,7 +24,7 @@ def whole_file(target: Path) -> Iterator[Path]:
     Raises:
         StorageError: no space, or no permission to write there.
     """
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         os.close(handle)
@@ -44,7 +44,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Raises:
         StorageError: no space, or no permission to write there.
     """
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
@@ -65,7 +65,8 @@ def _swap(new: Path, target: Path) -> None:
 
 
 @contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def storage_errors(target: Path) -> Iterator[None]:
+    """No space and no permission, told as a `StorageError` about `target`."""
     try:
         yield
     except OSError as problem:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, steps
+from snpe_tools.cli import flow, net_run, steps
 from snpe_tools.cli.output import finish
 from snpe_tools.errors import SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -41,6 +41,8 @@ for command in (
     flow.doctor,
 ):
     app.command()(command)
+app.command("net-run", context_settings=net_run.ANY_FLAG)(net_run.net_run)
+app.command("install-snpe-net-run")(net_run.install_net_run)
 
 
 def _version(asked: bool) -> None:

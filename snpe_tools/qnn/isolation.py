@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from snpe_tools.errors import ExecutionError
+from snpe_tools.errors import ExecutionError, SetupError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +33,28 @@ def pool(workers: int) -> Iterator[Executor]:
         executor.shutdown(kill_workers=True)
         raise
     executor.shutdown()
+
+
+@contextmanager
+def cluster_executor(address: str) -> Iterator[Executor | None]:
+    """The executor of a Dask cluster, whose workers must see the same files; None without an address.
+
+    Raises:
+        SetupError: the package is missing, or no scheduler answers there.
+    """
+    if not address:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as problem:
+        raise SetupError("A cluster needs the package distributed.", "pip install 'snpe-tools[cluster]'") from problem
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as problem:
+        raise SetupError(f"No Dask scheduler answers at {address}: {problem}.", "dask scheduler") from problem
+    with client:
+        yield client.get_executor()
 
 
 def _settle() -> None:

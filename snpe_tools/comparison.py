@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from snpe_tools.contrast import Contrast, Told, contrast
 from snpe_tools.errors import AccuracyError
 from snpe_tools.progress import progress, say
 from snpe_tools.qa.answers import FloatArray, find_answers
@@ -30,12 +32,14 @@ class Stage:
         runtime: what computes, for the record.
         compute: logits of windows.
         questions: how many questions it is asked, evenly spread; 0 for all.
+        group: stages of the same group run the same model on other SoCs, and are compared with each other.
     """
 
     name: str
     runtime: str
     compute: Callable[[Windows], Logits]
     questions: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,11 @@ class StageScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all stages, and the gate's bound."""
+    """The scores of all stages, the gate's bound, and how far the same model's stages on several SoCs are apart."""
 
     stages: tuple[StageScore, ...]
     max_drop: float
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def failed(self) -> list[StageScore]:
@@ -124,7 +129,9 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         SnpeToolsError: of the stage that failed.
     """
     reference = _Answers(stages[0].compute(windows), windows)
-    rows = []
+    rows: list[StageScore] = []
+    contrasts: list[Contrast] = []
+    firsts: dict[str, Told] = {}
     for stage in stages:
         indices = spread_sample(len(windows.questions), stage.questions or len(windows.questions))
         part = windows.of_questions(indices)
@@ -132,7 +139,11 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
         rows.append(_compare(stage, answers, known, part))
         say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
-    return Scores(tuple(rows), max_drop)
+        told = Told(stage.name, answers.logits.logits, answers.texts)
+        if stage.group and firsts.setdefault(stage.group, told) is not told:
+            contrasts.append(contrast(firsts[stage.group], told, part))
+            say(f"  {contrasts[-1]}")
+    return Scores(tuple(rows), max_drop, tuple(contrasts))
 
 
 class _Answers:
@@ -193,14 +204,21 @@ def onnx_stage(name: str, model: Path, *, optimize: bool = True) -> Stage:
 
 
 def emulator_stage(
-    name: str, dlc: Path, model: Path, folder: Path, *, soc: Soc = DEFAULT, questions: int = 0, workers: int = 0
+    name: str,
+    dlc: Path,
+    model: Path,
+    folder: Path,
+    *,
+    soc: Soc = DEFAULT,
+    workers: int = 0,
+    executor: Executor | None = None,
 ) -> Stage:
     """A DLC on the Hexagon emulator, through raw files and result folders as on a device.
 
     Args:
         model: the fixed-shape ONNX model it was made from, which says what its inputs are.
         folder: where raw inputs and results go.
-        questions: how many questions it is asked, evenly spread; 0 for all.
+        executor: runs the inferences instead of `workers` child processes.
     """
 
     def compute(windows: Windows) -> Logits:
@@ -208,11 +226,11 @@ def emulator_stage(
         from snpe_tools.stages.run import output_shape, read_results, run
 
         written = write_windows(model, windows, folder / "inputs")
-        result = run(dlc, written.list_file, folder / "results", soc=soc, workers=workers)
+        result = run(dlc, written.list_file, folder / "results", soc=soc, workers=workers, executor=executor)
         start, end = (
             read_results(result.folder, output, output_shape(dlc, output), len(windows)).reshape(len(windows), -1)
             for output in LOGITS
         )
         return Logits(start, end, result.seconds * len(windows))
 
-    return Stage(name, f"Hexagon emulator, {soc}", compute, questions)
+    return Stage(name, f"Hexagon emulator, {soc}", compute)

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -122,7 +122,7 @@ def _row(row: int, events: Sequence[Event], types: Mapping[str, str]) -> Iterato
 
 
 def write_profile(folder: Path, recorded: Sequence[Sequence[Event]], types: Mapping[str, str]) -> Profile | None:
-    """Write `profile.json` (everything recorded, and its summary) and `profile.trace.json` (its operations, if any).
+    """Write `profile.json` (the summary, and each inference's totals) and `profile.trace.json` (its operations).
 
     Raises:
         StorageError: no space.
@@ -131,7 +131,7 @@ def write_profile(folder: Path, recorded: Sequence[Sequence[Event]], types: Mapp
     document = {
         "unit": LABEL,
         "summary": asdict(found) if found else None,
-        "inferences": [[asdict(event) for event in events] for events in recorded],
+        "inferences": [[asdict(replace(event, parts=())) for event in events] for events in recorded],
     }
     write_text(folder / "profile.json", json.dumps(document, indent=1) + "\n")
     if found:

@@ -56,12 +56,14 @@ def contrast(first: Told, second: Told, windows: Windows) -> Contrast:
     asked = zip(windows.questions, first.answers, second.answers, strict=True)
     differing = tuple((question.text, mine, yours) for question, mine, yours in asked if mine != yours)
     count = len(windows.questions)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        largest = float(np.nanmax(np.abs(one.astype(np.float64) - other), initial=0))
     return Contrast(
         first=first.stage,
         second=second.stage,
         questions=count,
         equal_logits=100 * float(np.mean(one == other)),
-        largest=float(np.nanmax(np.abs(one.astype(np.float64) - other), initial=0)),
+        largest=largest,
         equal_answers=100 * (count - len(differing)) / count,
         differing=differing,
     )

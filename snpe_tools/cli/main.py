@@ -42,6 +42,7 @@ for command in (
 ):
     app.command()(command)
 app.command("net-run", context_settings=net_run.ANY_FLAG)(net_run.net_run)
+app.command()(net_run.bundle)
 app.command("install-snpe-net-run")(net_run.install_net_run)
 
 

@@ -142,3 +142,29 @@ def install_net_run(
 
     command = install(folder)
     say(f"{command}: runs snpe-tools net-run." + ("" if is_on_path(command) else " Its folder is not on PATH."))
+
+
+def bundle(
+    dlc: Annotated[Path, typer.Argument(help="The DLC.", show_default=False)],
+    inputs: options.InputsFile,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder, or file .tar.gz, to write; replaced.", show_default=False)
+    ],
+    index: Annotated[int, typer.Option(help="Which inference of the list, from 0.", min=0)] = 0,
+    onnx: Annotated[
+        Path | None, typer.Option(help="ONNX model whose results on the CPU are right.", show_default=False)
+    ] = None,
+    soc: options.SocName = "sm8650",
+    native: options.Native = False,
+    as_json: options.Json = False,
+) -> None:
+    """One inference to repeat elsewhere: DLC, inputs, golden outputs, manifest (onnxruntime-qnn's bundle layout)."""
+    from snpe_tools.socs import parse_socs
+    from snpe_tools.stages.bundle import bundle as run_bundle
+
+    made = run_bundle(dlc, inputs, output, index=index, model=onnx, soc=parse_socs(soc)[0], native=native)
+    say(
+        f"{made.path}: graph {made.graph}, golden outputs from {made.goldens}; "
+        f"{made.different} of {made.outputs} outputs of the emulator are other bits."
+    )
+    finish(made, as_json=as_json)

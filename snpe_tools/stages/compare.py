@@ -67,7 +67,7 @@ def _outputs(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Output
     return (
         _run_dlc(model, input_list, soc, native=native)
         if model.suffix == ".dlc"
-        else _run_onnx(model, input_list, native=native)
+        else onnx_outputs(model, input_list, native=native)
     )
 
 
@@ -79,7 +79,13 @@ def _run_dlc(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Output
         return {name: read_results(Path(folder), name, shape, result.inferences) for name, shape in shapes.items()}
 
 
-def _run_onnx(model: Path, input_list: Path, *, native: bool) -> Outputs:
+def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
+    """Outputs of an ONNX model for every line of a list, on ONNX Runtime's CPU without graph optimizations.
+
+    Raises:
+        OnnxError: not a usable fixed-shape ONNX model.
+        TensorError: the list does not fit it.
+    """
     import onnxruntime as ort
 
     proto, lines = use_int32_inputs(load(model)), read_list(input_list)

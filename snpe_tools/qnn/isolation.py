@@ -6,8 +6,10 @@ The children are loky workers, so no `if __name__ == "__main__"` is needed in a 
 
 from __future__ import annotations
 
+import ctypes as c
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from snpe_tools.errors import ExecutionError, SetupError
 
+_PR_SET_PDEATHSIG = 1
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -58,8 +61,10 @@ def cluster_executor(address: str) -> Iterator[Executor | None]:
 
 
 def _settle() -> None:
-    """Ctrl-C is the parent's business; and the libraries print lines for nobody on stdout."""
+    """Ctrl-C is the parent's business; its death is ours too; and the libraries print lines for nobody on stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        c.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -19,6 +19,7 @@ from snpe_tools.errors import DlcError, QnnError, TensorError
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.cache import find_cache, open_cache
 from snpe_tools.qnn.handles import Handles
+from snpe_tools.qnn.names import library_name, restore_names
 from snpe_tools.qnn.profile import Event, Level, recorded
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, Encoding, TensorSpec
@@ -71,12 +72,20 @@ class Session:
         self._context, graphs = cached or self._compose()
         self._info = info = _choose(graphs, graph, self.dlc)
         self.graph_name = info.name.decode()
-        self.inputs = [_spec(info.inputs[index]) for index in range(info.input_count)]
-        self.outputs = [_spec(info.outputs[index]) for index in range(info.output_count)]
+        inputs, outputs = self._names()
+        self.inputs = restore_names([_spec(info.inputs[index]) for index in range(info.input_count)], inputs)
+        self.outputs = restore_names([_spec(info.outputs[index]) for index in range(info.output_count)], outputs)
         self._graph = c.c_void_p()
         self._handles.core("graphRetrieve", self._context, c.c_char_p(info.name), c.byref(self._graph))
         if not cached:
             self._call("finalize", "graphFinalize", self._graph, None, None)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Names of the graph's inputs and outputs in the file."""
+        for graph in self._file.graphs:
+            if library_name(graph.name) == library_name(self.graph_name):
+                return [tensor.name for tensor in graph.inputs], [tensor.name for tensor in graph.outputs]
+        return [], []
 
     def _call(self, step: str, function: str, *arguments: object) -> None:
         self._handles.checked(step, lambda: self._handles.core(function, *arguments))

@@ -13,13 +13,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from snpe_tools.errors import SnpeToolsError, StorageError
+from snpe_tools.errors import DlcError, ExecutionError, SnpeToolsError, StorageError
 from snpe_tools.files import whole_folder
 from snpe_tools.qnn.profile import Event, Level
 from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, TensorSpec
 from snpe_tools.tensors import file_name, read_inputs
+
+CLAIM = ".claim"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Job:
         folder: where `Result_<i>` folders go.
         outputs: tensors to write, each with its file below `Result_<i>`.
         use_cache: start from the DLC's compiled cache for `soc`, where it has one.
+        claim: what `folder/.claim` holds as long as the folder is this run's.
     """
 
     dlc: Path
@@ -42,6 +45,7 @@ class Job:
     native_inputs: bool = False
     native_outputs: bool = False
     use_cache: bool = True
+    claim: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,18 @@ def _infer(job: Job, item: Item, session: Session) -> Outcome:
     started = time.perf_counter()
     stored, events = session.profiled(arrays, item.profiling)
     seconds = time.perf_counter() - started
-    results = {
-        spec.name: stored[spec.name] if job.native_outputs else spec.to_real(stored[spec.name])
-        for spec in session.outputs
-        if spec.name in job.outputs
-    }
+    results = _wanted(job, stored, session)
     if item.keep:
         _write(job, item.index, results)
     return Outcome(item, seconds, count_not_finite(results.values()), session.start, events=events)
+
+
+def _wanted(job: Job, stored: Mapping[str, Array], session: Session) -> dict[str, Array]:
+    missing = [name for name in job.outputs if name not in stored]
+    if missing:
+        raise DlcError(f"{job.dlc}: the runtime gives no output {missing[0]!r}; it gives {', '.join(stored)}.")
+    specs = {spec.name: spec for spec in session.outputs}
+    return {name: stored[name] if job.native_outputs else specs[name].to_real(stored[name]) for name in job.outputs}
 
 
 def _read(job: Job, item: Item, specs: Sequence[TensorSpec]) -> dict[str, Array]:
@@ -168,6 +176,14 @@ def _write(job: Job, index: int, results: Mapping[str, Array]) -> None:
             file = temporary / job.outputs[name]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(values.tobytes())
+        _check_claim(job)
+
+
+def _check_claim(job: Job) -> None:
+    """A worker may outlive its run; its results must not appear among another run's."""
+    file = job.folder / CLAIM
+    if job.claim and (not file.is_file() or file.read_text(encoding="utf-8") != job.claim):
+        raise ExecutionError(f"{job.folder} is another run's now; this one's results are no longer written.")
 
 
 def count_not_finite(arrays: Iterable[Array]) -> int:

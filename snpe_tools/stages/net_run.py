@@ -174,7 +174,7 @@ def _job(call: NetRun, dlc: Path, written: Sequence[TensorSpec]) -> Job:
         outputs=files,
         native_inputs=call.use_native_input_files,
         native_outputs=call.use_native_output_files,
-        use_cache=not call.always_generate_new,
+        use_cache=not call.always_generate_new and dlc == call.container,  # a cache has no tapped tensors
     )
 
 

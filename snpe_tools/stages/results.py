@@ -24,7 +24,7 @@ from snpe_tools.files import sha256, storage_errors, write_text
 from snpe_tools.progress import say
 from snpe_tools.provenance import versions
 from snpe_tools.spec import TensorSpec
-from snpe_tools.stages.inference import Item, Job, count_not_finite, flat_name
+from snpe_tools.stages.inference import CLAIM, Item, Job, count_not_finite, flat_name
 
 RECORD = "run.json"
 _RESULT = re.compile(r"Result_(\d+)")
@@ -34,10 +34,17 @@ _STAMP = 16
 
 @dataclass(frozen=True)
 class Kept:
-    """Results of an earlier, equal call: their numbers, and how many NaN and infinite numbers they hold."""
+    """Results of an earlier, equal call.
+
+    Attributes:
+        indices: their numbers.
+        not_finite: how many NaN and infinite numbers they hold.
+        claim: identifies this call; only its workers may write to the folder.
+    """
 
     indices: frozenset[int]
     not_finite: int
+    claim: str
 
 
 @contextmanager
@@ -77,10 +84,12 @@ def claim(job: Job, specs: Sequence[TensorSpec], items: Sequence[Item], *, resum
     same = _same_stamps(job.folder, call, stamps) if resume else frozenset()
     files = {job.outputs[spec.name]: spec.nbytes(native=job.native_outputs) for spec in specs}
     kept = frozenset(index for index in same if _is_whole(job.folder / f"Result_{index}", files))
+    record = json.dumps({"dlc": str(job.dlc), "call": call, "inputs": stamps}, indent=1) + "\n"
+    identity = new_sha256(record.encode()).hexdigest()
+    write_text(job.folder / CLAIM, identity)
     _clear(job.folder, kept)
-    record = {"dlc": str(job.dlc), "call": call, "inputs": stamps}
-    write_text(job.folder / RECORD, json.dumps(record, indent=1) + "\n")
-    return Kept(kept, sum(_not_finite(job, specs, index) for index in kept))
+    write_text(job.folder / RECORD, record)
+    return Kept(kept, sum(_not_finite(job, specs, index) for index in kept), identity)
 
 
 def _call(job: Job) -> dict[str, Any]:

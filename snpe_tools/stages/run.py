@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -130,6 +130,7 @@ def perform(
         SnpeToolsError: a failure that every inference would meet; whole results are kept.
     """
     kept = claim(job, specs, items, resume=resume)
+    job = replace(job, claim=kept.claim)
     tally.kept, tally.not_finite = kept.indices, kept.not_finite
     if kept.indices:
         say(f"{job.folder}: {len(kept.indices)} results of an equal run are whole and kept.")

@@ -6,19 +6,21 @@
     .venv/bin/python bench/net_run.py single   --dlc TINY.dlc --inputs 500
     .venv/bin/python bench/net_run.py many     --dlc TINY.dlc --inputs 10000
 
-`overhead` compares the wall time of `snpe-tools net-run` with the sum of bare `graphExecute` times of the same inputs;
-`workers` one worker with two; `single` one call with a process for each input; `many` gives the parent's memory.
+`overhead` compares the wall time of `snpe-tools net-run` with the time inside `graphExecute`; `workers` one worker with
+two; `single` one call with a process for each input; `many` gives the parent's memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +32,28 @@ def net_run(dlc: Path, listed: Path, out: Path, *more: object) -> list[str]:
     return [sys.executable, "-m", "snpe_tools", "net-run", "--use_dsp", *map(str, arguments)]
 
 
-def timed(command: list[str]) -> tuple[float, int, int]:
-    """Wall seconds, and the peak MB (resident) of the process and of its largest worker."""
+@dataclass(frozen=True)
+class Measured:
+    """Wall seconds, seconds inside `graphExecute`, and the peak MB (resident) of the process and its largest worker."""
+
+    wall: float
+    busy: float
+    parent: int
+    worker: int
+
+
+def timed(command: list[str]) -> Measured:
     peaks = {"parent": 0, "worker": 0}
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peaks))
     watcher.start()
-    if process.wait():
+    printed, _ = process.communicate()
+    wall = time.perf_counter() - started
+    if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    seconds = time.perf_counter() - started
     watcher.join()
-    return seconds, peaks["parent"] >> 20, peaks["worker"] >> 20
+    return Measured(wall, json.loads(printed)["busy"], peaks["parent"] >> 20, peaks["worker"] >> 20)
 
 
 def _watch(parent: psutil.Process, peaks: dict[str, int]) -> None:
@@ -62,47 +74,31 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def bare(dlc: Path, listed: Path) -> float:
-    """Seconds inside `graphExecute` alone, for all inputs of a list, in this process."""
-    from snpe_tools.qnn.session import Session
-    from snpe_tools.socs import DEFAULT
-    from snpe_tools.tensors import named, read_inputs, read_list
-
-    parsed, total = read_list(listed), 0.0
-    with Session(dlc, DEFAULT, use_cache=True) as session:
-        for index, line in enumerate(parsed.lines):
-            arrays = read_inputs(named(line, session.inputs, listed, index), session.inputs)
-            started = time.perf_counter()
-            session.execute(arrays)
-            total += time.perf_counter() - started
-    return total
-
-
 def overhead(dlc: Path, listed: Path, folder: Path, count: int) -> str:
-    wall, parent, worker = timed(net_run(dlc, listed, folder / "out", "--workers", 1))
-    executing = bare(dlc, listed)
+    """Both times are of the same run, so that a busy machine stretches both."""
+    run = timed(net_run(dlc, listed, folder / "out", "--workers", 1))
     return (
-        f"{count} inputs: net-run {wall:.1f} s, bare graphExecute {executing:.1f} s, "
-        f"overhead {100 * (wall / executing - 1):.1f} %; memory: parent {parent} MB, worker {worker} MB"
+        f"{count} inputs: net-run {run.wall:.1f} s, of which graphExecute {run.busy:.1f} s: "
+        f"overhead {100 * (run.wall / run.busy - 1):.1f} %; memory: parent {run.parent} MB, worker {run.worker} MB"
     )
 
 
 def workers(dlc: Path, listed: Path, folder: Path, count: int) -> str:
     one, two = (timed(net_run(dlc, listed, folder / f"out{number}", "--workers", number)) for number in (1, 2))
     return (
-        f"{count} inputs: 1 worker {one[0]:.1f} s, 2 workers {two[0]:.1f} s, {one[0] / two[0]:.2f} times the "
-        f"throughput; memory of a worker {one[2]} and {two[2]} MB"
+        f"{count} inputs: 1 worker {one.wall:.1f} s, 2 workers {two.wall:.1f} s, {one.wall / two.wall:.2f} times the "
+        f"throughput; memory of a worker {one.worker} and {two.worker} MB"
     )
 
 
 def single(dlc: Path, listed: Path, folder: Path, count: int) -> str:
     """A process per input is measured on 20 of them and scaled up."""
-    together, _, _ = timed(net_run(dlc, listed, folder / "out"))
+    together = timed(net_run(dlc, listed, folder / "out")).wall
     lines, sampled, one_by_one = listed.read_text().splitlines(), min(20, count), 0.0
     for index, line in enumerate(lines[:sampled]):
         own = folder / "one.txt"
         own.write_text(line + "\n")
-        one_by_one += timed(net_run(dlc, own, folder / f"one{index}", "--workers", 1))[0]
+        one_by_one += timed(net_run(dlc, own, folder / f"one{index}", "--workers", 1)).wall
     apart = one_by_one / sampled * count
     return (
         f"{count} inputs: one call {together:.1f} s, a process each {apart:.1f} s (from {sampled}), "
@@ -111,8 +107,8 @@ def single(dlc: Path, listed: Path, folder: Path, count: int) -> str:
 
 
 def many(dlc: Path, listed: Path, folder: Path, count: int) -> str:
-    wall, parent, worker = timed(net_run(dlc, listed, folder / "out"))
-    return f"{count} inputs: {wall:.1f} s, memory: parent {parent} MB, worker {worker} MB"
+    run = timed(net_run(dlc, listed, folder / "out"))
+    return f"{count} inputs: {run.wall:.1f} s, memory: parent {run.parent} MB, worker {run.worker} MB"
 
 
 def inputs_for(dlc: Path, folder: Path, count: int) -> Path:

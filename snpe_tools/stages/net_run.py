@@ -73,6 +73,7 @@ class NetRunResult:
         kept: those of an equal call that was interrupted.
         executed: inferences that this call ran, repetitions of `--duration` included.
         seconds: median time of one in one worker; NaN when there was none. No latency of any device.
+        busy: seconds inside the library's execution, of all inferences and workers together.
         not_finite: NaN and infinite numbers among all outputs.
         started: how the workers got the graph: "cache", "compiled", or "compiled, since …".
         profile: what was recorded, with `--profiling_level detailed` or `linting`.
@@ -84,6 +85,7 @@ class NetRunResult:
     kept: int
     executed: int
     seconds: float
+    busy: float
     not_finite: int
     started: tuple[str, ...]
     profile: Profile | None = None
@@ -255,6 +257,7 @@ class _Run:
             kept=len(self.tally.kept),
             executed=len(self.tally.seconds),
             seconds=self.tally.median,
+            busy=sum(self.tally.seconds),
             not_finite=self.tally.not_finite,
             started=tuple(self._started),
             profile=profile,

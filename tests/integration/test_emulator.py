@@ -143,4 +143,5 @@ def test_profiling_changes_no_result(level: Level, tiny: Make) -> None:
     operations = [part for event in events for part in event.parts if part.unit == "cycles"]
     assert bool(operations) == (level is not Level.BASIC)
     assert sum(event.unit == "us" and event.value > 0 for event in events) >= 2
-    assert sum(part.value for part in operations) in {0, *(event.value for event in events)}
+    total = max((event.value for event in events if event.unit == "cycles"), default=0)
+    assert sum(part.value for part in operations) == pytest.approx(total, rel=0.02)

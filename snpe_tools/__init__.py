@@ -9,6 +9,8 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     convert   ONNX → DLC
     prepare   DLC → DLC with a compiled HTP cache per SoC
     run       DLC + input list → Result_<i>/<tensor>.raw
+    net_run   the same with the rules of snpe-net-run
+    bundle    one inference to repeat elsewhere: DLC, inputs, golden outputs, manifest
     train     pre-trained checkpoint + questions → question-answering checkpoint
     compare   two models on the same inputs → how far their outputs are apart
     score     questions → F1 of every stage, and the gate
@@ -23,17 +25,19 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "build", "compare", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score", "simplify",
-    "train",
+    "build", "bundle", "compare", "convert", "doctor", "export", "inputs", "net_run", "prepare", "quantize", "run",
+    "score", "simplify", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from snpe_tools.stages.build import build
+    from snpe_tools.stages.bundle import bundle
     from snpe_tools.stages.compare import compare
     from snpe_tools.stages.convert import convert
     from snpe_tools.stages.doctor import doctor
     from snpe_tools.stages.export import export
     from snpe_tools.stages.inputs import inputs
+    from snpe_tools.stages.net_run import net_run
     from snpe_tools.stages.prepare import prepare
     from snpe_tools.stages.quantize import quantize
     from snpe_tools.stages.run import run

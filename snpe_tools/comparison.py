@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from snpe_tools.contrast import Contrast, Told, contrast
 from snpe_tools.errors import AccuracyError
+from snpe_tools.noise import sqnr_db
 from snpe_tools.progress import progress, say
 from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import Windows
@@ -30,12 +33,14 @@ class Stage:
         runtime: what computes, for the record.
         compute: logits of windows.
         questions: how many questions it is asked, evenly spread; 0 for all.
+        group: stages of the same group run the same model on other SoCs, and are compared with each other.
     """
 
     name: str
     runtime: str
     compute: Callable[[Windows], Logits]
     questions: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,11 @@ class StageScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all stages, and the gate's bound."""
+    """The scores of all stages, the gate's bound, and how far the same model's stages on several SoCs are apart."""
 
     stages: tuple[StageScore, ...]
     max_drop: float
+    contrasts: tuple[Contrast, ...] = ()
 
     @property
     def failed(self) -> list[StageScore]:
@@ -124,7 +130,9 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         SnpeToolsError: of the stage that failed.
     """
     reference = _Answers(stages[0].compute(windows), windows)
-    rows = []
+    rows: list[StageScore] = []
+    contrasts: list[Contrast] = []
+    firsts: dict[str, Told] = {}
     for stage in stages:
         indices = spread_sample(len(windows.questions), stage.questions or len(windows.questions))
         part = windows.of_questions(indices)
@@ -132,7 +140,11 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
         rows.append(_compare(stage, answers, known, part))
         say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
-    return Scores(tuple(rows), max_drop)
+        told = Told(stage.name, answers.logits.logits, answers.texts)
+        if stage.group and firsts.setdefault(stage.group, told) is not told:
+            contrasts.append(contrast(firsts[stage.group], told, part))
+            say(f"  {contrasts[-1]}")
+    return Scores(tuple(rows), max_drop, tuple(contrasts))
 
 
 class _Answers:
@@ -161,18 +173,16 @@ def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows)
         em=answers.score.em,
         float_f1=known.score.f1,
         same=100 * float(same),
-        sqnr_db=sqnr_db(known.logits.logits, answers.logits.logits, windows),
+        sqnr_db=_logit_sqnr(known.logits.logits, answers.logits.logits, windows),
         not_finite=answers.logits.not_finite(windows),
         seconds=answers.logits.seconds / len(windows),
     )
 
 
-def sqnr_db(wanted: Sequence[FloatArray], got: Sequence[FloatArray], windows: Windows) -> float | None:
-    """Signal to quantization noise ratio of logits at real tokens, in dB; None where both are equal."""
+def _logit_sqnr(wanted: Sequence[FloatArray], got: Sequence[FloatArray], windows: Windows) -> float | None:
+    """Of logits at real tokens."""
     real = windows.attention_mask > 0
-    signal, noise = np.stack(wanted)[:, real].astype(np.float64), np.stack(got)[:, real].astype(np.float64)
-    error = float(np.square(signal - noise).sum())
-    return None if error == 0 else float(10 * np.log10(np.square(signal).sum() / error))
+    return sqnr_db(np.stack(wanted)[:, real], np.stack(got)[:, real])
 
 
 def spread_sample(count: int, size: int) -> list[int]:
@@ -193,14 +203,21 @@ def onnx_stage(name: str, model: Path, *, optimize: bool = True) -> Stage:
 
 
 def emulator_stage(
-    name: str, dlc: Path, model: Path, folder: Path, *, soc: Soc = DEFAULT, questions: int = 0, workers: int = 0
+    name: str,
+    dlc: Path,
+    model: Path,
+    folder: Path,
+    *,
+    soc: Soc = DEFAULT,
+    workers: int = 0,
+    executor: Executor | None = None,
 ) -> Stage:
     """A DLC on the Hexagon emulator, through raw files and result folders as on a device.
 
     Args:
         model: the fixed-shape ONNX model it was made from, which says what its inputs are.
         folder: where raw inputs and results go.
-        questions: how many questions it is asked, evenly spread; 0 for all.
+        executor: runs the inferences instead of `workers` child processes.
     """
 
     def compute(windows: Windows) -> Logits:
@@ -208,11 +225,11 @@ def emulator_stage(
         from snpe_tools.stages.run import output_shape, read_results, run
 
         written = write_windows(model, windows, folder / "inputs")
-        result = run(dlc, written.list_file, folder / "results", soc=soc, workers=workers)
+        result = run(dlc, written.list_file, folder / "results", soc=soc, workers=workers, executor=executor)
         start, end = (
             read_results(result.folder, output, output_shape(dlc, output), len(windows)).reshape(len(windows), -1)
             for output in LOGITS
         )
         return Logits(start, end, result.seconds * len(windows))
 
-    return Stage(name, f"Hexagon emulator, {soc}", compute, questions)
+    return Stage(name, f"Hexagon emulator, {soc}", compute)

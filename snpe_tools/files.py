@@ -30,7 +30,7 @@ def whole_file(target: Path) -> Iterator[Path]:
     Raises:
         StorageError: no space, or no permission to write there.
     """
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         os.close(handle)
@@ -66,7 +66,7 @@ def whole_folder(target: Path, *, known_by: str = "") -> Iterator[Path]:
         StorageError: no space, or no permission to write there.
     """
     _require_replaceable(target, known_by)
-    with _storage_errors(target):
+    with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
@@ -78,14 +78,21 @@ def whole_folder(target: Path, *, known_by: str = "") -> Iterator[Path]:
 
 
 def _require_replaceable(target: Path, known_by: str) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not target.is_dir():
+    if target.is_file():
         raise UsageError(f"{target} is a file, and a folder is to be written.", "Choose another folder.")
-    if not known_by or not (target / known_by).is_file():
+    # Twice, since another process may be replacing the folder at this moment.
+    if not (_replaceable(target, known_by) or _replaceable(target, known_by)):
         raise UsageError(
             f"{target} holds something else, and would be replaced as a whole.", "Choose another folder, or empty it."
         )
+
+
+def _replaceable(target: Path, known_by: str) -> bool:
+    try:
+        names = {entry.name for entry in target.iterdir()}
+    except FileNotFoundError:
+        return True
+    return not names or known_by in names
 
 
 def _swap(new: Path, target: Path) -> None:
@@ -111,7 +118,8 @@ def _swap(new: Path, target: Path) -> None:
 
 
 @contextmanager
-def _storage_errors(target: Path) -> Iterator[None]:
+def storage_errors(target: Path) -> Iterator[None]:
+    """No space and no permission, told as a `StorageError` about `target`."""
     try:
         yield
     except OSError as problem:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from snpe_tools.errors import UsageError
+from snpe_tools.socs import FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 
 _SUPPORTED = ("w8a8", "w8a16", "w16a16", "fp16")
 
@@ -36,6 +37,13 @@ class Precision:
     def is_float(self) -> bool:
         """Whether nothing is quantized and the HTP computes in fp16."""
         return self.weights == 0
+
+    @property
+    def need(self) -> Need:
+        """What it asks of the HTP."""
+        if self.is_float:
+            return Need(FLOAT_ARCH, "fp16")
+        return Need(WIDE_ARCH, "16-bit weights") if self.weights > 8 else Need(OLDEST, "integer maths")  # noqa: PLR2004
 
     def __str__(self) -> str:
         return "fp16" if self.is_float else f"w{self.weights}a{self.activations}"

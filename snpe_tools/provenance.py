@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -133,6 +135,17 @@ def record(request: Request, seconds: float, notes: Mapping[str, Any] | None = N
     )
     write_text(request.file, made.model_dump_json(indent=1) + "\n")
     return made
+
+
+@contextmanager
+def recorded(
+    step: str, inputs: Mapping[str, Path], settings: Mapping[str, Any], outputs: Mapping[str, Path]
+) -> Iterator[dict[str, Any]]:
+    """Write the provenance of a step once its block has succeeded; notes go into the dictionary it yields."""
+    started = time.perf_counter()
+    notes: dict[str, Any] = {}
+    yield notes
+    record(Request(step, inputs, settings, outputs), time.perf_counter() - started, notes)
 
 
 def _file_record(path: Path) -> FileRecord:

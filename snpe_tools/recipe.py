@@ -15,6 +15,7 @@ from snpe_tools.qa.checkpoint import ARCHITECTURES
 from snpe_tools.socs import Soc, parse_socs
 
 FILE_NAME = "recipe.toml"
+_NEWEST_RULES = 73
 SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
 
 
@@ -79,6 +80,14 @@ class Recipe(BaseModel):
         """The SoCs as values."""
         return parse_socs(self.socs)
 
+    @property
+    def lowest_arch(self) -> int:
+        """The oldest Hexagon architecture among them, whose rules quantization keeps to.
+
+        AIMET has the same rules for all from v73 on; v69 and v68 allow fewer weights an encoding per channel.
+        """
+        return min(_NEWEST_RULES, *(soc.arch for soc in self.parsed_socs))
+
 
 def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours
     try:
@@ -110,11 +119,10 @@ def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recip
             f"Known models: {known}. For your own, pass CHECKPOINT=folder (--checkpoint).",
         )
     content = _read(file) if file.is_file() else {}
-    if content.get("checkpoint") and (file.parent / content["checkpoint"]).is_dir():
-        content["checkpoint"] = str(file.parent / content["checkpoint"])
-    if content.get("tokenizer") and (file.parent / content["tokenizer"]).is_dir():
-        content["tokenizer"] = str(file.parent / content["tokenizer"])
-    recipe = _validated({"name": model, **content, **given}, file)
+    for key in ("checkpoint", "tokenizer", "calibration"):
+        if content.get(key) and (file.parent / str(content[key])).exists():
+            content[key] = str(file.parent / str(content[key]))
+    recipe = _validated({"name": model, **content, **given}, file, {"name", *given})
     return _with_weights(recipe, models)
 
 
@@ -125,7 +133,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise RecipeError(f"{file} is not TOML: {problem}.") from problem
 
 
-def _validated(content: Mapping[str, Any], file: Path) -> Recipe:
+def _validated(content: Mapping[str, Any], file: Path, given: set[str]) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as problem:
@@ -136,7 +144,9 @@ def _validated(content: Mapping[str, Any], file: Path) -> Recipe:
             raise RecipeError(
                 f"{file}: unknown key {key!r}.", f"Known keys: {', '.join(Recipe.model_fields)}."
             ) from problem
-        raise UsageError(f"{key}: {words}") from problem
+        if key in given:
+            raise UsageError(f"{key} cannot be {content[key]!r}: {words}") from problem
+        raise RecipeError(f"{file}: {key} cannot be {content.get(key)!r}: {words}") from problem
 
 
 def _with_weights(recipe: Recipe, models: Path) -> Recipe:

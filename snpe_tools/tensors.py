@@ -39,8 +39,11 @@ class InputList:
     lines: tuple[Mapping[str, Path], ...]
 
 
-def read_list(path: Path) -> InputList:
+def read_list(path: Path, *, beside: bool = True) -> InputList:
     """Parse an input list. Relative paths count from the list's folder, and from the working folder where that fails.
+
+    Args:
+        beside: off, relative paths count from the working folder alone, as for the SNPE tools.
 
     Raises:
         TensorError: no inference in it, or a line that is not `name:=path …`.
@@ -57,13 +60,13 @@ def read_list(path: Path) -> InputList:
         elif line.startswith("#"):
             layers = tuple(line[1:].split())
         elif words:
-            lines.append(_parse_line(words, path, number))
+            lines.append(_parse_line(words, path, number, beside=beside))
     if not lines:
         raise TensorError(f"{path} names no inputs.", "Each line names the raw files of one inference.")
     return InputList(path, outputs, layers, tuple(lines))
 
 
-def _parse_line(words: Sequence[str], path: Path, number: int) -> Mapping[str, Path]:
+def _parse_line(words: Sequence[str], path: Path, number: int, *, beside: bool) -> Mapping[str, Path]:
     pairs = [word.split(":=", 1) if ":=" in word else ["", word] for word in words]
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names) or ("" in names and len(names) > 1):
@@ -71,7 +74,7 @@ def _parse_line(words: Sequence[str], path: Path, number: int) -> Mapping[str, P
             f"{path}, line {number}: several raw files need a name each.",
             "Write `input_ids:=a.raw attention_mask:=b.raw`; paths cannot hold blanks.",
         )
-    return {name: _resolve(place, path.parent) for name, place in pairs}
+    return {name: _resolve(place, path.parent) if beside else Path(place) for name, place in pairs}
 
 
 def _resolve(place: str, folder: Path) -> Path:
@@ -132,7 +135,10 @@ def read_inputs(line: Mapping[str, Path], specs: Sequence[TensorSpec], *, native
     arrays = {}
     for spec in specs:
         _check_size(line[spec.name], spec, native=native)
-        stored = np.fromfile(line[spec.name], spec.dtype.numpy if native else np.float32)
+        try:
+            stored = np.fromfile(line[spec.name], spec.dtype.numpy if native else np.float32)
+        except OSError as problem:
+            raise TensorError(f"{line[spec.name]} cannot be read: {problem.strerror}.") from problem
         try:
             arrays[spec.name] = spec.to_native(stored)
         except TensorError as problem:

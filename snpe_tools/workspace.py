@@ -65,6 +65,10 @@ class Workspace:
         """The DLC with compiled caches."""
         return self.artefact(f"{precision}.{'+'.join(soc.name for soc in socs)}.dlc")
 
+    def all_prepared(self, precision: Precision) -> list[Path]:
+        """DLCs with compiled caches for any SoCs."""
+        return sorted(self.folder.glob(f"{self.model}.{precision}.*.dlc"))
+
     @property
     def accuracy(self) -> Path:
         """The scores of every stage."""

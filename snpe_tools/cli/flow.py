@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,25 +37,13 @@ def build(
     as_json: options.Json = False,
 ) -> None:
     """Checkpoint → ONNX → raw inputs → quantized → DLC → DLC with HTP caches; only what is out of date."""
+    given = locals()
     from snpe_tools import build as run_build
     from snpe_tools.qa.squad import evaluation_file
 
-    recipe = _recipe(
-        model,
-        root,
-        checkpoint,
-        precision,
-        soc,
-        seq,
-        calibration,
-        windows,
-        method,
-        per_channel,
-        toolchain,
-        random=random,
-    )
+    recipe = _recipe(given)
     done = run_build(recipe, root, evaluation=evaluation_file(data))
-    _show_artefacts(done, recipe, checkpoint or "")
+    _show_artefacts(done, given)
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
 
 
@@ -80,23 +70,11 @@ def score(
     as_json: options.Json = False,
 ) -> None:
     """F1 of every stage on the same questions; writes accuracy.json; exit code 6 when a stage lost too much."""
+    given = locals()
     from snpe_tools import score as run_score
 
     options.check_device(device)
-    recipe = _recipe(
-        model,
-        root,
-        checkpoint,
-        precision,
-        soc,
-        seq,
-        calibration,
-        windows,
-        method,
-        per_channel,
-        toolchain,
-        random=random,
-    )
+    recipe = _recipe(given)
     scored = run_score(
         recipe, root, data=data, questions=options.parse_questions(questions), max_drop=max_drop, workers=workers
     )
@@ -120,55 +98,39 @@ def doctor(root: options.Root = Path(), as_json: options.Json = False) -> None:
     require_healthy(findings)
 
 
-def _recipe(
-    model: str,
-    root: Path,
-    checkpoint: str | None,
-    precision: str | None,
-    soc: str | None,
-    seq: int | None,
-    calibration: str | None,
-    windows: int | None,
-    method: str | None,
-    per_channel: bool | None,
-    toolchain: str | None,
-    *,
-    random: bool,
-) -> Recipe:
-    from snpe_tools.recipe import load_recipe
-
-    given = options.recipe_overrides(
-        checkpoint=checkpoint,
-        precision=precision,
-        socs=soc,
-        sequence_length=seq,
-        calibration=calibration,
-        calibration_windows=windows,
-        method=method,
-        per_channel=per_channel,
-        toolchain=toolchain,
-        random=random or None,
-    )
-    return load_recipe(model, root / "Models", given)
+_SETTINGS = {"soc": "socs", "seq": "sequence_length", "windows": "calibration_windows"}
+"""Settings of a recipe whose options have shorter names."""
 
 
-def _show_artefacts(done: list[Done], recipe: Recipe, checkpoint: str) -> None:
+def _recipe(given: Mapping[str, Any]) -> Recipe:
+    """The recipe that the options of a command ask for."""
+    from snpe_tools.recipe import Recipe, load_recipe
+
+    named = {_SETTINGS.get(option, option): value for option, value in given.items()}
+    chosen = {key: value for key, value in named.items() if key in Recipe.model_fields}
+    overrides = options.recipe_overrides(**chosen | {"random": given["random"] or None})
+    return load_recipe(given["model"], given["root"] / "Models", overrides)
+
+
+def _show_artefacts(done: list[Done], given: Mapping[str, Any]) -> None:
     rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
     table(("artefact", "size", "seconds"), rows)
-    say(f"\nNext: {_again('make accuracy', recipe, checkpoint)}    (F1 of every stage, on the emulator)")
+    say(f"\nNext: {_again('make accuracy', given)}    (F1 of every stage, on the emulator)")
 
 
-def _again(command: str, recipe: Recipe, checkpoint: str) -> str:
-    """A make command for the same build: what differs from the defaults is said again."""
-    usual = type(recipe).model_fields
-    variables = {
-        "MODEL": recipe.name if recipe.name != options.DEFAULT_MODEL else "",
-        "CHECKPOINT": checkpoint,
-        "PRECISION": recipe.precision if recipe.precision != usual["precision"].default else "",
-        "SEQ": recipe.sequence_length if recipe.sequence_length != usual["sequence_length"].default else "",
-        "RANDOM": "1" if recipe.random else "",
-    }
-    return " ".join([command, *(f"{name}={value}" for name, value in variables.items() if value)])
+_VARIABLES = (
+    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain", "data"
+)  # fmt: skip
+
+
+def _again(command: str, given: Mapping[str, Any]) -> str:
+    """A make command with the same variables."""
+    usual = {"model": options.DEFAULT_MODEL}
+    said = [(name.upper(), given[name]) for name in _VARIABLES if given[name] and given[name] != usual.get(name)]
+    if given["per_channel"] is False:
+        said.append(("PER_TENSOR", "1"))
+    words = [f"{name}={shlex.quote('1' if value is True else str(value))}" for name, value in said]
+    return " ".join([command, *words])
 
 
 def _show_scores(scored: Scored) -> None:

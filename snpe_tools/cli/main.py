@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, inspect, steps, training
+from snpe_tools.cli import flow, inspect, net_run, steps, training
 from snpe_tools.cli.output import finish, printable
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -49,6 +49,9 @@ for command in (
     flow.doctor,
 ):
     app.command()(command)
+app.command("net-run", context_settings=net_run.ANY_FLAG)(net_run.net_run)
+app.command()(net_run.bundle)
+app.command("install-snpe-net-run")(net_run.install_net_run)
 
 
 def _version(asked: bool) -> None:

@@ -50,7 +50,7 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     shapes = {}
     for text in texts:
         name, _, numbers = text.partition("=")
-        if not name or not all(part.isdigit() and int(part) > 0 for part in numbers.split(",")):
+        if not name or not all(part.isdecimal() and int(part) > 0 for part in numbers.split(",")):
             raise UsageError(f"{text!r} is not a shape.", "Write --shape NAME=1,384.")
         shapes[name] = tuple(int(part) for part in numbers.split(","))
     return shapes
@@ -76,7 +76,7 @@ def parse_questions(text: str) -> int | None:
         return None
     if text == "all":
         return 0
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise UsageError(
             f"{text!r} is not a number of questions.", "Write QUESTIONS=100 or QUESTIONS=all (--questions)."
         )

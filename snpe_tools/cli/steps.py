@@ -57,16 +57,18 @@ def inputs(
     tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; replaced.", show_default=False)],
     data: options.Data = "",
-    limit: Annotated[int | None, typer.Option(help="At most so many windows, evenly spread.")] = None,
-    calibration: Annotated[bool, typer.Option("--for-calibration", help="No line that names the outputs.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many windows, evenly spread.", min=1)] = None,
+    calibration: Annotated[
+        bool, typer.Option("--for-calibration", help="Shipped calibration questions by default; no line for outputs.")
+    ] = False,
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
     """Questions → raw files and list.txt, as the SNPE tools read them."""
     from snpe_tools import inputs as run_inputs
-    from snpe_tools.qa.squad import evaluation_file, load_questions
+    from snpe_tools.qa.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
 
-    questions = load_questions(evaluation_file(data))
+    questions = load_questions(SHIPPED_CALIBRATION if calibration and not data else evaluation_file(data))
     made = run_inputs(model, questions, tokenizer, output, limit=limit, for_calibration=calibration, native=native)
     say(f"{made.list_file}: {len(made.windows)} windows, {size(made.bytes)}.")
     finish({"list": made.list_file, "windows": len(made.windows), "bytes": made.bytes}, as_json=as_json)

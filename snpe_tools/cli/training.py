@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish
 from snpe_tools.progress import say
+
+if TYPE_CHECKING:
+    from snpe_tools.stages.train import TrainResult
 
 
 def train(
@@ -39,29 +42,19 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Pre-trained checkpoint + questions → question-answering checkpoint with its F1. A killed run goes on."""
+    given = locals()
     from snpe_tools import train as run_train
     from snpe_tools.qa.squad import evaluation_file
-    from snpe_tools.training.settings import load_settings
+    from snpe_tools.training.settings import TrainingSettings, load_settings
 
-    settings = load_settings(
-        recipe,
-        options.recipe_overrides(
-            base=base,
-            epochs=epochs,
-            share=share,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            max_seq_length=max_seq_length,
-            doc_stride=doc_stride,
-            max_query_length=max_query_length,
-            max_answer_length=max_answer_length,
-            precision=precision,
-            seed=seed,
-            compile=compile_,
-            save_dtype=save_dtype,
-        ),
-    )
+    chosen = {key: value for key, value in given.items() if key in TrainingSettings.model_fields}
+    settings = load_settings(recipe, chosen | {"compile": compile_})
     made = run_train(settings, data, output, evaluation=evaluation_file(evaluation), restart=restart)
+    _show(made)
+    finish(made, as_json=as_json)
+
+
+def _show(made: TrainResult) -> None:
     say(
         f"{made.checkpoint}: F1 {made.f1:.2f}, EM {made.em:.2f} on {made.evaluated} questions; "
         f"{made.steps} steps in {made.seconds / 60:.1f} min, {made.tokens_per_second:.0f} tokens/s."
@@ -69,4 +62,3 @@ def train(
     folder = made.checkpoint.absolute()
     name = folder.parent.name if folder.name == "checkpoint" else folder.name
     say(f"\nNext: make dlc MODEL={name} CHECKPOINT={made.checkpoint}    (this model as a DLC)")
-    finish(made, as_json=as_json)

@@ -103,7 +103,7 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
         shown = ",".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
         raise OnnxError(
             f"Tensor {value.name!r} has the dynamic shape ({shown}).",
-            "The NPU needs fixed shapes: --shape NAME=1,384 sets one.",
+            "The NPU needs fixed shapes: `snpe-tools simplify --shape NAME=1,384` sets them.",
         )
     return TensorSpec(value.name, shape, _data_type(value.name, tensor.elem_type))
 

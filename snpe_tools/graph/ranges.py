@@ -49,6 +49,12 @@ class Ranges:
     high: NDArray[np.float32]
     windows: int
 
+    @classmethod
+    def from_dict(cls, ranges: Mapping[str, tuple[float, float]], windows: int) -> Ranges:
+        """Ranges from (low, high) by tensor name."""
+        pairs = np.array(list(ranges.values()), np.float32).reshape(-1, 2)
+        return cls(tuple(ranges), pairs[:, 0], pairs[:, 1], windows)
+
     def as_dict(self) -> dict[str, tuple[float, float]]:
         """(low, high) by tensor name."""
         return {

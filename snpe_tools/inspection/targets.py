@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from snpe_tools.dlc.model import Dlc, Graph, Node
 from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.precision import computes_in_float
-from snpe_tools.socs import BY_NAME
+from snpe_tools.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 
-_OLDEST, _FLOAT_ARCH, _WIDE_ARCH = 68, 69, 73
-"""Float maths begins with v69; the compiler refuses 16-bit weights for v68 and v69, as the integration tests check."""
 _NOTHING_NEEDED = "no float maths, no products with 16-bit weights"
 _SNPE_1 = {(2, 5), (3, 0)}
 _WIDE_BITS, _SHOWN = 16, 4
@@ -48,35 +45,27 @@ def _runtime(dlc: Dlc) -> Target:
 
 def _htp(dlc: Dlc) -> list[Target]:
     """By Hexagon generation."""
-    needs = max(_needs(dlc), key=lambda need: need.arch, default=None)
-    fit = [soc.name for soc in BY_NAME.values() if needs is None or soc.arch >= needs.arch]
-    unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if soc.name not in fit]
-    if needs is None:
-        return [Target("HTP of every SoC that snpe-tools knows", why=_NOTHING_NEEDED)]
+    need = need_of(dlc)
+    unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if not need.fits(soc)]
+    if not unfit:
+        return [Target("HTP of every SoC that snpe-tools knows", why=need.why)]
     return [
-        Target(f"HTP v{needs.arch} and later ({len(fit)} SoCs)", why=needs.why),
-        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"v{needs.arch} is needed: {needs.why}"),
+        Target(f"HTP v{need.arch} and later ({len(BY_NAME) - len(unfit)} SoCs)", why=need.why),
+        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"v{need.arch} is needed: {need.why}"),
     ]
 
 
-class Need(NamedTuple):
-    """The oldest Hexagon generation that a file runs on, and what asks for it."""
-
-    arch: int
-    why: str
-
-
-def needed_arch(dlc: Dlc) -> int:
-    """The oldest Hexagon generation that the operations of a file ask for."""
-    return max((need.arch for need in _needs(dlc)), default=_OLDEST)
+def need_of(dlc: Dlc) -> Need:
+    """What the operations of a file ask of the HTP."""
+    return max(_needs(dlc), key=lambda need: need.arch, default=Need(OLDEST, _NOTHING_NEEDED))
 
 
 def _needs(dlc: Dlc) -> list[Need]:
     nodes = [(node, graph) for graph in dlc.graphs for node in graph.nodes]
     floats = [node.type for node, graph in nodes if computes_in_float(node, graph)]
     wide = [node.type for node, graph in nodes if _has_wide_weight(node, graph)]
-    found = [Need(_FLOAT_ARCH, f"float maths of {_listed(floats)}")] if floats else []
-    return found + ([Need(_WIDE_ARCH, f"16-bit weights of {_listed(wide)}")] if wide else [])
+    found = [Need(FLOAT_ARCH, f"float maths of {_listed(floats)}")] if floats else []
+    return found + ([Need(WIDE_ARCH, f"16-bit weights of {_listed(wide)}")] if wide else [])
 
 
 def _has_wide_weight(node: Node, graph: Graph) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from snpe_tools.errors import OnnxError
 from snpe_tools.files import require_file
+from snpe_tools.graph.session import explained
 from snpe_tools.qa.answers import FloatArray
 from snpe_tools.qa.features import Windows
 
@@ -69,7 +70,8 @@ def run_onnx(
 
     def infer(row: int) -> None:
         rows, length = slice(row, row + 1), int(lengths[row])
-        result[:, rows, :length] = session.run(list(LOGITS), windows.inputs(rows, names, length))
+        with explained(model):
+            result[:, rows, :length] = session.run(list(LOGITS), windows.inputs(rows, names, length))
 
     started = time.perf_counter()
     for _ in _in_threads(infer, range(len(windows))):

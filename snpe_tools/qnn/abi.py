@@ -14,14 +14,21 @@ COMPOSE_POINTERS = {(2, 40): 75}
 
 CORE = {
     "backendCreate": 1,
+    "backendGetBuildId": 4,
     "backendFree": 8,
     "contextCreate": 9,
+    "contextCreateFromBinary": 13,
     "contextFree": 14,
     "graphFinalize": 19,
     "graphRetrieve": 20,
     "graphExecute": 21,
     "logCreate": 25,
     "logFree": 27,
+    "profileCreate": 28,
+    "profileGetEvents": 30,
+    "profileGetSubEvents": 31,
+    "profileGetEventData": 32,
+    "profileFree": 34,
     "deviceCreate": 40,
     "deviceFree": 43,
     "errorGetMessage": 48,
@@ -29,15 +36,28 @@ CORE = {
 }
 """Index of each core function used, from the first function pointer."""
 
-SYSTEM = {"dlcCreateFromFile": 8, "composeGraphs": 10, "dlcFree": 12, "dlcSave": 21}
+SYSTEM = {
+    "systemContextCreate": 0,
+    "systemContextGetMetaData": 2,
+    "systemContextFree": 3,
+    "dlcCreateFromFile": 8,
+    "composeGraphs": 10,
+    "dlcFree": 12,
+    "dlcSave": 21,
+}
 """Index of each system function used."""
 
 TENSOR_VERSION_2 = 2
 GRAPH_INFO_VERSION_3 = 3
+BINARY_INFO_VERSION_3 = 3
 MEMORY_RAW = 0
 ENCODING_DEFINED = 1
+ENCODING_UNDEFINED = 0x7FFFFFFF
 SCALE_OFFSET, AXIS_SCALE_OFFSET, BW_SCALE_OFFSET, BW_AXIS_SCALE_OFFSET = 0, 1, 2, 3
 LOG_LEVEL_WARN = 2
+PROFILE_BASIC, PROFILE_DETAILED, PROFILE_HTP_LINTING = 1, 2, 7001
+PROFILE_UNITS = {1: "us", 2: "bytes", 3: "cycles", 4: "count"}
+HTP_ACCELERATOR_CYCLES, HTP_CRITICAL_PATH_CYCLES, PROFILE_NODE = 3003, 6001, 404
 HTP_DEVICE_SOC, HTP_GRAPH_PRECISION, PRECISION_FLOAT16 = 0, 2, 1
 
 
@@ -89,8 +109,8 @@ class Tensor(c.Structure):
 
     _fields_ = (
         ("version", c.c_uint32),
+        ("_padding", c.c_uint32),
         ("id", c.c_uint32),
-        ("_id_padding", c.c_uint32),
         ("name", c.c_char_p),
         ("type", c.c_uint32),
         ("data_format", c.c_uint32),
@@ -115,6 +135,39 @@ class GraphInfo(c.Structure):
         ("output_count", c.c_uint32),
         ("outputs", c.POINTER(Tensor)),
         ("_tail", c.c_uint8 * 40),
+    )
+
+
+class BinaryInfo(c.Structure):
+    """`QnnSystemContext_BinaryInfo_t` of version 3: what a compiled context says of itself."""
+
+    _fields_ = (
+        ("version", c.c_uint32),
+        ("_padding", c.c_uint32),
+        ("backend_id", c.c_uint32),
+        ("build_id", c.c_char_p),
+        ("core_version", Version),
+        ("backend_version", Version),
+        ("soc_version", c.c_char_p),
+        ("blob_version", Version),
+        ("blob_size", c.c_uint64),
+        ("tensor_count", c.c_uint32),
+        ("tensors", c.POINTER(Tensor)),
+        ("graph_count", c.c_uint32),
+        ("graphs", c.POINTER(GraphInfo)),
+        ("_skipped", c.c_uint8 * 24),
+        ("soc_model", c.c_uint32),
+    )
+
+
+class ProfileEvent(c.Structure):
+    """`QnnProfile_EventData_t`."""
+
+    _fields_ = (
+        ("type", c.c_uint32),
+        ("unit", c.c_uint32),
+        ("value", c.c_uint64),
+        ("identifier", c.c_char_p),
     )
 
 

@@ -6,8 +6,10 @@ The children are loky workers, so no `if __name__ == "__main__"` is needed in a 
 
 from __future__ import annotations
 
+import ctypes as c
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from snpe_tools.errors import ExecutionError
+from snpe_tools.errors import ExecutionError, SetupError
 
+_PR_SET_PDEATHSIG = 1
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -35,9 +38,33 @@ def pool(workers: int) -> Iterator[Executor]:
     executor.shutdown()
 
 
+@contextmanager
+def cluster_executor(address: str) -> Iterator[Executor | None]:
+    """The executor of a Dask cluster, whose workers must see the same files; None without an address.
+
+    Raises:
+        SetupError: the package is missing, or no scheduler answers there.
+    """
+    if not address:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as problem:
+        raise SetupError("A cluster needs the package distributed.", "pip install 'snpe-tools[cluster]'") from problem
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as problem:
+        raise SetupError(f"No Dask scheduler answers at {address}: {problem}.", "dask scheduler") from problem
+    with client:
+        yield client.get_executor()
+
+
 def _settle() -> None:
-    """Ctrl-C is the parent's business; and the libraries print lines for nobody on stdout."""
+    """Ctrl-C is the parent's business; its death is ours too; and the libraries print lines for nobody on stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        c.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -14,11 +14,14 @@ from snpe_tools.qnn import abi
 
 RUNTIME_PIN = {"onnxruntime": "1.31.1", "onnxruntime-qnn": "2.7.0"}
 """The pair that works together; `onnxruntime-qnn` refuses other versions of `onnxruntime`."""
+QAIRT_BUILD = "2.51.0.260929181845"
+"""The QAIRT release inside that `onnxruntime-qnn`, as its libraries and their DLC files name it."""
 
 _ADVICE = {
     1002: "The HTP of this SoC does not support an operation or data type of the graph: try another SoC or precision.",
     1003: "An input or an attribute is out of the range that this SoC allows.",
-    1100: "The machine ran out of memory: run fewer workers.",
+    1100: "An input is out of range, such as a token id that is not in the vocabulary; or memory was short: run fewer "
+    "workers.",
     6999: "Graph preparation failed; the log lines above name the operation.",
 }
 

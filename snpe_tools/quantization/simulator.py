@@ -41,7 +41,7 @@ class QuantizationOptions:
     method: Method = "min-max"
     per_channel: bool = True
     percentile: float = 99.99
-    arch: int = 75
+    arch: int = 73
 
 
 def parse_method(text: str) -> Method:
@@ -108,7 +108,7 @@ class Simulator:
         """AIMET's own pass: it keeps a histogram of every activation, whatever the number of windows."""
         with self._computing():
             for inputs in windows:
-                self.sim.session.run(None, dict(inputs))
+                _require_finite(self.sim.session.run(None, dict(inputs)))
                 advance()
 
     @contextlib.contextmanager
@@ -137,6 +137,15 @@ class Simulator:
             "param_encodings": parameters,
             "quantizer_args": sim.quant_args,
         }
+
+
+def _require_finite(outputs: Iterable[Array]) -> None:
+    bad = sum(int(np.count_nonzero(~np.isfinite(output))) for output in outputs)
+    if bad:
+        raise OnnxError(
+            f"{bad} numbers of the outputs are NaN or infinite.",
+            "Such a model cannot be quantized: check the checkpoint and the inputs.",
+        )
 
 
 def _statistics(name: str, observed: Mapping[str, tuple[float, float]], constants: Mapping[str, Array]) -> Array:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from snpe_tools.files import require_file, size_of
+from snpe_tools.graph.ranges_file import load_ranges, save_ranges, warn_outside_fp16
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.provenance import Request, changes, record
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
 from snpe_tools.recipe import Recipe
+from snpe_tools.socs import check_fit
 from snpe_tools.tensors import LIST_NAME
 from snpe_tools.workspace import Workspace
 
@@ -46,11 +48,12 @@ def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None
     """
     space = Workspace(root, recipe.name)
     with space.locked():
-        return [*build_dlc(recipe, space, recipe.parsed_precision, evaluation), _prepare(recipe, space)]
+        return [*build_dlc(recipe, space, recipe.parsed_precision, evaluation), build_prepared(recipe, space)]
 
 
 def build_dlc(recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None) -> list[Done]:
     """Build up to the DLC without caches, in one precision; the caller holds the workspace's lock."""
+    check_fit(f"A {recipe.precision} model", recipe.parsed_socs, recipe.parsed_precision.need)
     calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
     if evaluation is not None:
         _check_leak(evaluation, calibration)
@@ -139,24 +142,28 @@ def _ranges(space: Workspace) -> Done:
     raws = space.raws("calibration")
 
     def action() -> Mapping[str, Any]:
-        from snpe_tools.stages.quantize import observe, save_ranges
+        from snpe_tools.stages.quantize import observe
 
         found = observe(space.onnx, raws / LIST_NAME)
         save_ranges(found, space.ranges)
         return {"windows": found.windows, "tensors": len(found.names)}
 
-    return _run(Request("observe", {"onnx": space.onnx, "raws": raws}, {}, {"ranges": space.ranges}), action)
+    done = _run(Request("observe", {"onnx": space.onnx, "raws": raws}, {}, {"ranges": space.ranges}), action)
+    warn_outside_fp16(load_ranges(space.ranges))
+    return done
 
 
 def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     raws, target = space.raws("calibration"), space.qdq(precision)
-    settings = recipe.model_dump(include={"method", "percentile", "per_channel"}) | {"precision": str(precision)}
+    settings = _quantization(recipe, precision)
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.quantization.simulator import QuantizationOptions
-        from snpe_tools.stages.quantize import load_ranges, quantize
+        from snpe_tools.stages.quantize import quantize
 
-        options = QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile)
+        options = QuantizationOptions(
+            precision, recipe.method, recipe.per_channel, recipe.percentile, recipe.lowest_arch
+        )
         made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
         return {"windows": made.windows, "activation_encodings": made.activations}
 
@@ -165,19 +172,31 @@ def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     return _run(Request("quantize", sources, settings, {"qdq": target, "encodings": current, "legacy": legacy}), action)
 
 
+def _quantization(recipe: Recipe, precision: Precision) -> dict[str, Any]:
+    """What decides the encodings; recorded beside the DLC, too."""
+    chosen = recipe.model_dump(include={"method", "percentile", "per_channel", "calibration_windows"})
+    return chosen | {
+        "precision": str(precision), "arch": recipe.lowest_arch, "calibration": recipe.calibration or "shipped"
+    }  # fmt: skip
+
+
 def _convert(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     source, target = space.onnx if precision.is_float else space.qdq(precision), space.dlc(precision)
+    settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision)
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.stages.convert import convert
 
+        for stale in space.all_prepared(precision):
+            stale.unlink()
         made = convert(source, target, name=recipe.name)
         return {"graph": made.graph, "operations": made.operations}
 
-    return _run(Request("convert", {"onnx": source}, {"name": recipe.name}, {"dlc": target}), action)
+    return _run(Request("convert", {"onnx": source}, {"name": recipe.name, **settings}, {"dlc": target}), action)
 
 
-def _prepare(recipe: Recipe, space: Workspace) -> Done:
+def build_prepared(recipe: Recipe, space: Workspace) -> Done:
+    """The DLC with its caches, from the one without; the caller holds the workspace's lock."""
     precision, socs = recipe.parsed_precision, recipe.parsed_socs
     target = space.prepared(precision, socs)
 

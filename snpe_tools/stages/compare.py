@@ -13,6 +13,8 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools.errors import UsageError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs
+from snpe_tools.graph.session import explained
+from snpe_tools.noise import sqnr_db
 from snpe_tools.progress import progress
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import Array
@@ -67,7 +69,7 @@ def _outputs(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Output
     return (
         _run_dlc(model, input_list, soc, native=native)
         if model.suffix == ".dlc"
-        else _run_onnx(model, input_list, native=native)
+        else onnx_outputs(model, input_list, native=native)
     )
 
 
@@ -79,7 +81,13 @@ def _run_dlc(model: Path, input_list: Path, soc: Soc, *, native: bool) -> Output
         return {name: read_results(Path(folder), name, shape, result.inferences) for name, shape in shapes.items()}
 
 
-def _run_onnx(model: Path, input_list: Path, *, native: bool) -> Outputs:
+def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
+    """Outputs of an ONNX model for every line of a list, on ONNX Runtime's CPU without graph optimizations.
+
+    Raises:
+        OnnxError: not a usable fixed-shape ONNX model.
+        TensorError: the list does not fit it.
+    """
     import onnxruntime as ort
 
     proto, lines = use_int32_inputs(load(model)), read_list(input_list)
@@ -87,9 +95,9 @@ def _run_onnx(model: Path, input_list: Path, *, native: bool) -> Outputs:
     check_list(lines, specs, native=native)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     rows = []
-    with progress(model.name, len(lines.lines)) as advance:
+    with explained(model), progress(model.name, len(lines.lines)) as advance:
+        session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         for index, line in enumerate(lines.lines):
             rows.append(session.run(names, read_inputs(named(line, specs, lines.path, index), specs, native=native)))
             advance()
@@ -99,7 +107,13 @@ def _run_onnx(model: Path, input_list: Path, *, native: bool) -> Outputs:
 
 
 def difference(name: str, wanted: Array, got: Array) -> Difference:
-    """Compare two arrays with the same number of elements; numbers that are not finite are counted and left out."""
+    """Compare two arrays; numbers that are not finite are counted and left out.
+
+    Raises:
+        UsageError: they do not have the same number of elements.
+    """
+    if wanted.size != got.size:
+        raise UsageError(f"Output {name!r} has the shapes {wanted.shape} and {got.shape}: they cannot be compared.")
     a, b = wanted.ravel().astype(np.float64), got.ravel().astype(np.float64)
     bad = int((~np.isfinite(a)).sum()), int((~np.isfinite(b)).sum())
     finite = np.isfinite(a) & np.isfinite(b)
@@ -107,13 +121,11 @@ def difference(name: str, wanted: Array, got: Array) -> Difference:
     if not a.size:
         return Difference(name, float("nan"), float("nan"), float("nan"), float("nan"), 0.0, bad)
     error = np.abs(a - b)
-    noise, lengths = float(np.square(error).sum()), float(np.linalg.norm(a) * np.linalg.norm(b))
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     return Difference(
         output=name,
         cosine=float(a @ b) / lengths if lengths else float("nan"),
-        sqnr_db=float(10 * np.log10(np.square(a).sum() / noise))
-        if noise and a.any()
-        else (None if not noise else float("-inf")),
+        sqnr_db=sqnr_db(a, b),
         largest=float(error.max()),
         mean=float(error.mean()),
         equal=100 * float(np.mean(a == b)),

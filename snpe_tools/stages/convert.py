@@ -12,6 +12,7 @@ from snpe_tools.errors import ConversionError
 from snpe_tools.files import scratch_folder, whole_file
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
+from snpe_tools.provenance import recorded
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.toolchains import pypi
 
@@ -52,12 +53,17 @@ def convert(model: Path, target: Path, *, name: str = "", soc: Soc = DEFAULT) ->
     proto = use_int32_inputs(load(model))
     inputs, outputs = input_specs(proto), output_specs(proto)
     graph = graph_identifier(name or target.name.split(".")[0])
-    with scratch_folder(_FOLDER_FACTOR * model.stat().st_size) as folder, whole_file(target) as temporary:
+    with (
+        recorded("convert", {"onnx": model}, {"graph": graph, "soc": soc.name}, {"dlc": target}) as notes,
+        scratch_folder(_FOLDER_FACTOR * model.stat().st_size) as folder,
+        whole_file(target) as temporary,
+    ):
         ready = folder / model.name
         save(proto, ready)
-        made = pypi.convert(ready, folder, graph, soc)
+        made = pypi.convert(ready, folder, graph, soc, model)
         converted = _check(made, {spec.name for spec in inputs}, {spec.name for spec in outputs})
         shutil.copyfile(made, temporary)
+        notes["operations"] = converted[1]
     return Converted(target, *converted)
 
 

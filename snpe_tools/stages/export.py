@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snpe_tools.errors import CheckpointError
+from snpe_tools.files import whole_files
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load, save
 from snpe_tools.graph.mask import DEFAULT_VALUE, fold_mask, replace_mask_constants
 from snpe_tools.graph.shapes import fix_shapes
+from snpe_tools.provenance import recorded
 from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.checkpoint import load_model, quiet, random_model, save_tokenizer
 from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
@@ -82,19 +84,36 @@ def export(
     model = random_model(architecture) if architecture else load_model(checkpoint)
     _check_length(model, sequence_length)
     paths = _paths(target)
-    save_tokenizer(tokenizer or checkpoint, paths[2])
-    windows = _proof_windows(paths[2], sequence_length, model)
+    sources = {"checkpoint": Path(checkpoint)} if Path(checkpoint).is_dir() and not architecture else {}
+    settings = {"checkpoint": checkpoint, "sequence_length": sequence_length, "mask_value": mask_value}
+    with (
+        recorded("export", sources, {**settings, "architecture": architecture}, {"onnx": target}) as notes,
+        whole_files(*paths) as (fixed_file, dynamic_file, tokenizer_file),
+    ):
+        save_tokenizer(tokenizer or checkpoint, tokenizer_file)
+        windows = _proof_windows(tokenizer_file, sequence_length, model)
+        fixed, dynamic, replaced, folded = _graphs(model, sequence_length, mask_value)
+        save(fixed, fixed_file)
+        save(dynamic, dynamic_file)
+        difference = _prove(model, fixed_file, dynamic_file, windows)
+        made = Exported(*paths, replaced, folded, len(windows.questions), difference)
+        notes.update(made.notes())
+    return made
+
+
+def _graphs(
+    model: Any,  # noqa: ANN401
+    length: int,
+    mask_value: float,
+) -> tuple[onnx.ModelProto, onnx.ModelProto, tuple[str, ...], bool]:
+    """The fixed and the dynamic graph, the mask constants that were replaced, and whether the mask was folded."""
     dynamic = _trace(model)
-    shapes = {value.name: (1, sequence_length) for value in dynamic.graph.input}
+    shapes = {value.name: (1, length) for value in dynamic.graph.input}
     fixed = use_int32_inputs(fix_shapes(dynamic, shapes))
     dynamic = use_int32_inputs(dynamic)
     replaced = replace_mask_constants(fixed, mask_value)
     replace_mask_constants(dynamic, mask_value)
-    folded = fold_mask(fixed)
-    save(fixed, paths[0])
-    save(dynamic, paths[1])
-    difference = _prove(model, paths[0], paths[1], windows)
-    return Exported(*paths, tuple(map(str, replaced)), folded, len(windows.questions), difference)
+    return fixed, dynamic, tuple(map(str, replaced)), fold_mask(fixed)
 
 
 def _paths(target: Path) -> tuple[Path, Path, Path]:
@@ -144,7 +163,7 @@ def _prove(model: Any, fixed: Path, dynamic: Path, windows: Windows) -> float:  
     wanted = [answer.text for answer in find_answers(*original, windows)]
     real = windows.attention_mask > 0
     differences = []
-    for path in (fixed, dynamic):
+    for path, graph in ((fixed, "fixed"), (dynamic, "dynamic")):
         logits = run_onnx(path, windows).logits
         got = [answer.text for answer in find_answers(*logits, windows)]
         changed = [
@@ -154,8 +173,8 @@ def _prove(model: Any, fixed: Path, dynamic: Path, windows: Windows) -> float:  
         ]
         if changed:
             raise CheckpointError(
-                f"{path.name} answers {len(changed)} of {len(got)} questions otherwise than the checkpoint, "
-                f"{changed[0]!r} the first."
+                f"The exported graph ({graph} shapes) answers {len(changed)} of {len(got)} questions otherwise than "
+                f"the checkpoint, {changed[0]!r} the first."
             )
         differences += [
             float(np.abs(before - after)[real].max()) for before, after in zip(original, logits, strict=True)

@@ -10,6 +10,8 @@ import numpy as np
 
 from snpe_tools.errors import TensorError
 from snpe_tools.graph.loading import input_specs, load, output_specs
+from snpe_tools.graph.session import explained
+from snpe_tools.provenance import recorded
 from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
 from snpe_tools.qa.inference import open_session
 from snpe_tools.qa.squad import Question
@@ -69,7 +71,10 @@ def write_windows(
     def prove(list_file: Path) -> None:
         _prove(model, list_file, windows, specs, native=native)
 
-    list_file = write_inputs(folder, arrays, specs, outputs, native=native, prove=prove)
+    sources = {"onnx": model}
+    settings = {"windows": len(windows), "native": native, "for_calibration": for_calibration}
+    with recorded("inputs", sources, settings, {"folder": folder}):
+        list_file = write_inputs(folder, arrays, specs, outputs, native=native, prove=prove)
     return WrittenInputs(list_file, windows, len(windows) * sum(spec.nbytes(native=native) for spec in specs))
 
 
@@ -84,7 +89,8 @@ def _prove(model: Path, list_file: Path, windows: Windows, specs: Sequence[Tenso
     row = len(parsed.lines) - 1
     files = named(parsed.lines[row], specs, list_file, row)
     session = open_session(model)
-    read_back = session.run(None, read_inputs(files, specs, native=native))
-    direct = session.run(None, windows.inputs(slice(row, row + 1), [spec.name for spec in specs]))
+    with explained(model):
+        read_back = session.run(None, read_inputs(files, specs, native=native))
+        direct = session.run(None, windows.inputs(slice(row, row + 1), [spec.name for spec in specs]))
     if not all(np.array_equal(one, other) for one, other in zip(read_back, direct, strict=True)):
         raise TensorError(f"{list_file}: raw files read back give other logits than the arrays they were written from.")

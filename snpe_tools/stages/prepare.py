@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.errors import ConversionError
+from snpe_tools.errors import ConversionError, UsageError
 from snpe_tools.files import scratch_folder, whole_file
+from snpe_tools.inspection.targets import need_of
 from snpe_tools.progress import progress
+from snpe_tools.provenance import recorded
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc, check_fit
@@ -31,14 +33,20 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
     """Add a compiled HTP cache for each SoC to a copy of a DLC; its graph and weights stay as they are.
 
     Raises:
-        UsageError: a SoC that cannot run this DLC, by name (fp16 on an HTP without float maths).
+        UsageError: a SoC that cannot run this DLC, by name (fp16 on an HTP without float maths), or that it already
+            has a cache for.
         ConversionError: the compiler wrote no cache for a SoC.
         QnnError: the compiler refused the graph for a SoC.
         DlcError: the file is not a readable DLC.
     """
     with dlc_format.open(dlc) as source:
-        check_fit(str(dlc), socs, quantized=source.is_quantized)
-    with scratch_folder(_FOLDER_FACTOR * dlc.stat().st_size) as folder, progress("compiling", len(socs)) as advance:
+        check_fit(str(dlc), socs, need_of(source))
+        _require_new(dlc, {cache.soc for cache in source.caches}, socs)
+    with (
+        recorded("prepare", {"dlc": dlc}, {"socs": [soc.name for soc in socs]}, {"prepared": target}),
+        scratch_folder(_FOLDER_FACTOR * dlc.stat().st_size) as folder,
+        progress("compiling", len(socs)) as advance,
+    ):
         current = dlc
         for soc in socs:
             following = folder / f"{soc}.dlc"
@@ -50,6 +58,15 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
             shutil.copyfile(current, temporary)
     with dlc_format.open(target) as made:
         return Prepared(target, {cache.soc: cache.record.size for cache in made.caches})
+
+
+def _require_new(dlc: Path, known: set[str], socs: Sequence[Soc]) -> None:
+    twice = [soc.name for soc in socs if soc.name in known]
+    if twice:
+        raise UsageError(
+            f"{dlc} already has a cache for {', '.join(twice)}.",
+            "Prepare the DLC that `convert` wrote, without caches.",
+        )
 
 
 def _add_cache(dlc: Path, target: Path, soc: Soc) -> None:

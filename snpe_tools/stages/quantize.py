@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snpe_tools.errors import UsageError
-from snpe_tools.files import write_text
+from snpe_tools.errors import TensorError, UsageError
+from snpe_tools.files import whole_files
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, save
 from snpe_tools.graph.mask import find_mask_constants
-from snpe_tools.graph.ranges import Ranges, collect_ranges, outside_fp16
+from snpe_tools.graph.ranges import Ranges, collect_ranges
+from snpe_tools.graph.ranges_file import warn_outside_fp16
+from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.progress import progress, say
+from snpe_tools.provenance import recorded
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.spec import Array
 from snpe_tools.tensors import InputList, check_list, named, read_inputs, read_list
 
 if TYPE_CHECKING:
     import onnx
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -77,27 +78,38 @@ def quantize(
     unshare_vectors(proto)
     _lint_constants(proto)
     calibration = _Calibration(proto, read_list(input_list), native=native)
-    simulator = Simulator(proto, options)
-    if options.method == "min-max":
+    sources = {"onnx": model, "list": input_list}
+    settings = {**asdict(options), "precision": str(options.precision)}
+    with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
+        simulator = Simulator(proto, options)
+        _calibrate(simulator, proto, calibration, ranges)
+        made = _write(simulator, target, len(calibration))
+        notes.update(windows=made.windows, activation_encodings=made.activations)
+    return made
+
+
+def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: _Calibration, ranges: Ranges | None) -> None:
+    method = simulator.options.method
+    if method == "min-max":
         observed = ranges or calibration.observe()
-        simulator.calibrate_from_ranges(observed, constants(proto))
-    else:
-        with progress(f"calibrating ({options.method})", len(calibration)) as advance:
-            simulator.calibrate(calibration.windows(), advance)
-    return _write(simulator, target, len(calibration))
+        if ranges is None:
+            warn_outside_fp16(observed)
+        simulator.calibrate_from_ranges(observed, constants(model))
+        return
+    with progress(f"calibrating ({method})", len(calibration)) as advance:
+        simulator.calibrate(calibration.windows(), advance)
 
 
 def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
-    """The range of every float tensor over the list's inferences; ranges outside fp16 are reported.
+    """The range of every float tensor over the list's inferences.
 
     Raises:
         OnnxError, TensorError: the model or the list cannot be used, or a tensor is NaN or infinite.
     """
     proto = use_int32_inputs(load(model))
-    found = _Calibration(proto, read_list(input_list), native=native).observe()
+    with explained(model):
+        found = _Calibration(proto, read_list(input_list), native=native).observe()
     _lint_constants(proto)
-    for name, (low, high) in list(outside_fp16(found.as_dict()).items())[:_SHOWN]:
-        say(f"  warning: {name} spans {low:.4g} to {high:.4g}, beyond fp16 (±65504): infinite in an fp16 DLC.")
     return found
 
 
@@ -120,12 +132,22 @@ class _Calibration:
     def windows(self) -> Iterator[Mapping[str, Array]]:
         """Inputs by name, in the model's own types."""
         for index, line in enumerate(self._inputs.lines):
-            yield read_inputs(named(line, self._specs, self._inputs.path, index), self._specs, native=self._native)
+            files = named(line, self._specs, self._inputs.path, index)
+            arrays = read_inputs(files, self._specs, native=self._native)
+            for name, array in arrays.items():
+                _require_finite(array, files[name])
+            yield arrays
 
     def observe(self) -> Ranges:
         """Ranges over all inferences."""
         with progress("observing ranges", len(self)) as advance:
             return collect_ranges(self._model, self.windows(), advance)
+
+
+def _require_finite(array: Array, file: Path) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(array)))
+    if bad:
+        raise TensorError(f"{file}: {bad} numbers are NaN or infinite.", "Nothing can be calibrated on such inputs.")
 
 
 def constants(model: onnx.ModelProto) -> dict[str, Array]:
@@ -142,9 +164,10 @@ def constants(model: onnx.ModelProto) -> dict[str, Array]:
 
 def _write(simulator: Simulator, target: Path, windows: int) -> Quantized:
     current, legacy = encoding_paths(target)
-    write_text(current, _json(simulator.encodings("1.0.0")))
-    write_text(legacy, _json(simulator.encodings("0.6.1")))
-    save(simulator.qdq_model(), target)
+    with whole_files(target, current, legacy) as (new_model, new_current, new_legacy):
+        new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
+        new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
+        save(simulator.qdq_model(), new_model)
     return Quantized(target, current, legacy, windows, len(simulator.activations))
 
 
@@ -166,16 +189,3 @@ def _lines(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict) and value:
         return "{\n " + ",\n ".join(f"{json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()) + "\n}"
     return json.dumps(value)
-
-
-def save_ranges(ranges: Ranges, target: Path) -> None:
-    """Write ranges as JSON: {"windows": n, "ranges": {tensor: [low, high]}}."""
-    content = {"windows": ranges.windows, "ranges": {name: list(pair) for name, pair in ranges.as_dict().items()}}
-    write_text(target, json.dumps(content, indent=1) + "\n")
-
-
-def load_ranges(path: Path) -> Ranges:
-    """Ranges that `save_ranges` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    pairs = np.array(list(content["ranges"].values()), np.float32)
-    return Ranges(tuple(content["ranges"]), pairs[:, 0], pairs[:, 1], content["windows"])

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.errors import DlcError, TensorError, UsageError
-from snpe_tools.files import whole_folder
-from snpe_tools.progress import progress
-from snpe_tools.qnn.isolation import crashed, pool
-from snpe_tools.qnn.session import Session
+from snpe_tools.errors import DlcError, UsageError
+from snpe_tools.inspection.targets import need_of
+from snpe_tools.progress import progress, say
 from snpe_tools.socs import DEFAULT, Soc, check_fit
-from snpe_tools.tensors import InputList, check_list, file_name, named, read_inputs, read_list
+from snpe_tools.spec import TensorSpec
+from snpe_tools.stages.engine import default_workers, execute
+from snpe_tools.stages.inference import Item, Job, Outcome, flat_name
+from snpe_tools.stages.results import claim, locked, read_results
+from snpe_tools.tensors import InputList, check_list, named, read_list
 
-_DEFAULT_WORKERS = 2
+__all__ = ["RunResult", "output_shape", "read_results", "run"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,10 @@ class RunResult:
         folder: holds `Result_<i>` folders.
         outputs: tensors written for each inference.
         inferences: how many.
-        seconds: median time of one inference in one worker. The emulator's time says nothing about a device.
+        seconds: median time of one inference in one worker; NaN when all results were there already. The emulator's
+            time says nothing about a device.
         not_finite: NaN and infinite numbers among all outputs.
+        kept: results of an equal run that was interrupted; they were not computed again.
     """
 
     folder: Path
@@ -43,21 +43,30 @@ class RunResult:
     inferences: int
     seconds: float
     not_finite: int
+    kept: int = 0
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every inference of a run shares."""
+@dataclass
+class Tally:
+    """What a run added up to so far."""
 
-    dlc: Path
-    modified: int
-    soc: Soc
-    outputs: tuple[str, ...]
-    native_inputs: bool
-    native_outputs: bool
+    kept: frozenset[int] = frozenset()
+    not_finite: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.not_finite += outcome.not_finite
+        if outcome.failure is None:
+            self.seconds.append(outcome.seconds)
+
+    @property
+    def median(self) -> float:
+        """Seconds of one inference; NaN when there was none."""
+        return float(np.median(self.seconds)) if self.seconds else float("nan")
 
 
-def run(
+def run(  # noqa: PLR0913 - the options of one command
     dlc: Path,
     input_list: Path,
     folder: Path,
@@ -67,8 +76,9 @@ def run(
     native_inputs: bool = False,
     native_outputs: bool = False,
     workers: int = 0,
+    executor: Executor | None = None,
 ) -> RunResult:
-    """Execute a DLC on every line of an input list.
+    """Execute a DLC on every line of an input list. Results of an equal call that was interrupted are kept.
 
     Args:
         folder: where `Result_<i>` folders go; each appears whole.
@@ -76,6 +86,8 @@ def run(
         outputs: tensors to write; those of the list's `%` line by default, else all.
         native_inputs, native_outputs: raw files in the model's own types instead of float32.
         workers: child processes; 0 takes up to two, as many as there are cores.
+        executor: runs the inferences instead of child processes, such as a Dask cluster's `Client.get_executor()`;
+            its workers must see the same files.
 
     Raises:
         DlcError, TensorError: the DLC or the list cannot be used; found before anything runs.
@@ -83,93 +95,72 @@ def run(
         StorageError: no space.
     """
     parsed = read_list(input_list)
-    names = _check(dlc, parsed, outputs, soc, native=native_inputs)
-    job = _Job(dlc.absolute(), dlc.stat().st_mtime_ns, soc, names, native_inputs, native_outputs)
-    count = workers or min(_DEFAULT_WORKERS, os.cpu_count() or 1, len(parsed.lines))
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_results(folder, len(parsed.lines))
-    seconds, not_finite = _run_all(job, parsed, folder, count)
-    return RunResult(folder, job.outputs, len(parsed.lines), float(np.median(seconds)), not_finite)
+    specs, written = _check(dlc, parsed, outputs, soc, native=native_inputs)
+    names = {spec.name: flat_name(spec.name) for spec in written}
+    job = Job(dlc.absolute(), dlc.stat().st_mtime_ns, soc, folder.absolute(), names, native_inputs, native_outputs)
+    items = [Item(index, [named(line, specs, parsed.path, index)]) for index, line in enumerate(parsed.lines)]
+    tally = Tally()
+    with locked(folder):
+        for outcome in perform(job, written, items, tally, workers=workers, executor=executor):
+            if outcome.failure:
+                raise outcome.failure
+    return RunResult(folder, tuple(names), len(items), tally.median, tally.not_finite, len(tally.kept))
 
 
-def _check(dlc: Path, parsed: InputList, outputs: Sequence[str], soc: Soc, *, native: bool) -> tuple[str, ...]:
-    """The names of the outputs to write, once the list is known to fit the model."""
+def perform(
+    job: Job,
+    specs: Sequence[TensorSpec],
+    items: Sequence[Item],
+    tally: Tally,
+    *,
+    workers: int = 0,
+    executor: Executor | None = None,
+    resume: bool = True,
+    more: Iterable[Item] = (),
+) -> Iterator[Outcome]:
+    """Run what is not there yet, with a progress display; what each outcome adds is in `tally` before it is given.
+
+    Call it with `job.folder` locked.
+
+    Args:
+        specs: the outputs that are written.
+        resume: keep whole results of an equal call.
+        more: inferences to run after those of `items`; their results are not kept.
+
+    Raises:
+        SnpeToolsError: a failure that every inference would meet; whole results are kept.
+    """
+    kept = claim(job, specs, items, resume=resume)
+    job = replace(job, claim=kept.claim)
+    tally.kept, tally.not_finite = kept.indices, kept.not_finite
+    if kept.indices:
+        say(f"{job.folder}: {len(kept.indices)} results of an equal run are whole and kept.")
+    left = [item for item in items if item.index not in kept.indices]
+    if not left:
+        return
+    count = workers or default_workers(len(left))
+    with progress(f"running on {job.soc} (emulated)", len(left)) as advance:
+        for outcome in execute(job, chain(left, more), workers=count, executor=executor):
+            tally.add(outcome)
+            if outcome.item.keep:
+                advance()
+            yield outcome
+
+
+def _check(
+    dlc: Path, parsed: InputList, outputs: Sequence[str], soc: Soc, *, native: bool
+) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """The inputs, and the outputs to write, once the list is known to fit the model."""
     with dlc_format.open(dlc) as model:
-        check_fit(str(dlc), [soc], quantized=model.is_quantized)
-        known = [tensor.name for tensor in model.graph.outputs]
-        check_list(parsed, [tensor.spec for tensor in model.graph.inputs], native=native)
+        check_fit(str(dlc), [soc], need_of(model))
+        known = {tensor.name: tensor.spec for tensor in model.graph.outputs}
+        inputs = [tensor.spec for tensor in model.graph.inputs]
+    check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
     unknown = [name for name in asked if name not in known]
     if unknown:
         raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
-    return asked
-
-
-def _remove_results(folder: Path, count: int) -> None:
-    """Results of an earlier run must never be read as this one's."""
-    for index in range(count):
-        shutil.rmtree(folder / f"Result_{index}", ignore_errors=True)
-
-
-def _run_all(job: _Job, parsed: InputList, folder: Path, workers: int) -> tuple[list[float], int]:
-    seconds, not_finite = [], 0
-    with pool(workers) as executor, progress(f"running on {job.soc} (emulated)", len(parsed.lines)) as advance:
-        tasks = [
-            executor.submit(_infer, job, dict(line), parsed.path, index, folder)
-            for index, line in enumerate(parsed.lines)
-        ]
-        try:
-            for task in as_completed(tasks):
-                took, bad = task.result()
-                seconds.append(took)
-                not_finite += bad
-                advance()
-        except BrokenProcessPool as problem:
-            raise crashed(job.dlc) from problem
-    return seconds, not_finite
-
-
-@lru_cache(maxsize=1)
-def _session(dlc: Path, _modified: int, soc: Soc) -> Session:
-    """The worker's session, composed once for all its inferences."""
-    return Session(dlc, soc)
-
-
-def _infer(job: _Job, line: Mapping[str, Path], list_file: Path, index: int, folder: Path) -> tuple[float, int]:
-    """One inference in a worker; returns its seconds, and how many outputs are NaN or infinite."""
-    session = _session(job.dlc, job.modified, job.soc)
-    arrays = read_inputs(named(line, session.inputs, list_file, index), session.inputs, native=job.native_inputs)
-    started = time.perf_counter()
-    stored = session.execute(arrays)
-    took = time.perf_counter() - started
-    results = {
-        spec.name: stored[spec.name] if job.native_outputs else spec.to_real(stored[spec.name])
-        for spec in session.outputs
-        if spec.name in job.outputs
-    }
-    with whole_folder(folder / f"Result_{index}") as temporary:
-        for name, values in results.items():
-            values.tofile(temporary / f"{file_name(name)}.raw")
-    return took, sum(int(np.count_nonzero(~np.isfinite(values))) for values in results.values())
-
-
-def read_results(
-    folder: Path, output: str, shape: Sequence[int], count: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """One output of all inferences of a run, float32 (count, *shape).
-
-    Raises:
-        TensorError: a result is missing or has another size.
-    """
-    results = np.empty((count, *shape), np.float32)
-    for index in range(count):
-        file = folder / f"Result_{index}" / f"{file_name(output)}.raw"
-        if not file.is_file() or file.stat().st_size != results[index].nbytes:
-            raise TensorError(
-                f"{file} is missing or has another size than {tuple(shape)} float32.", "Run the model again."
-            )
-        results[index] = np.fromfile(file, np.float32).reshape(shape)
-    return results
+    return inputs, [known[name] for name in dict.fromkeys(asked)]
 
 
 def output_shape(dlc: Path, output: str) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from snpe_tools.comparison import DEFAULT_MAX_DROP, FLOAT_STAGE, Scores, Stage, compare, emulator_stage, onnx_stage
 from snpe_tools.files import write_json
 from snpe_tools.precision import Precision
+from snpe_tools.progress import say
 from snpe_tools.provenance import versions
 from snpe_tools.qa.features import load_tokenizer, make_windows
 from snpe_tools.qa.squad import evaluation_file, load_questions
+from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import Soc
-from snpe_tools.stages.build import build_dlc
+from snpe_tools.stages.build import build_dlc, build_prepared
 from snpe_tools.workspace import Workspace
 
 DEFAULT_QUESTIONS = 200
@@ -43,6 +46,7 @@ def score(
     questions: int | None = None,
     max_drop: float = DEFAULT_MAX_DROP,
     workers: int = 0,
+    executor: Executor | None = None,
 ) -> Scored:
     """Score every stage of a model; what is out of date is built first.
 
@@ -52,7 +56,7 @@ def score(
         questions: ask every stage the first so many, 0 for all; None asks ONNX stages up to 200, and the emulator the
             recipe's `emulated_questions` of those.
         max_drop: bound of the gate, in F1.
-        workers: emulator processes, 0 for up to two.
+        workers, executor: emulator processes, 0 for up to two; or what runs the emulator instead, see `run`.
 
     Returns:
         The scores; `scores.check()` is the gate.
@@ -67,31 +71,61 @@ def score(
         precisions = list(dict.fromkeys([Precision.parse("fp16"), recipe.parsed_precision]))
         for precision in precisions:
             build_dlc(recipe, space, precision, file)
+        build_prepared(recipe, space)
         windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
         sampled = recipe.emulated_questions if questions is None else 0
-        scores = compare(_stages(recipe, space, precisions, sampled, workers), windows, max_drop=max_drop)
+        on = _Emulation(space, recipe.parsed_socs, sampled, workers, executor)
+        scores = compare(_stages(recipe, precisions, on), windows, max_drop=max_drop)
     document = _document(recipe, data or "shipped", len(asked), scores)
     write_json(space.accuracy, document)
     return Scored(scores, space.accuracy, document)
 
 
-def _stages(recipe: Recipe, space: Workspace, precisions: list[Precision], sampled: int, workers: int) -> list[Stage]:
+@dataclass(frozen=True)
+class _Emulation:
+    """On which SoCs, how many questions, and by whom a model is emulated."""
+
+    space: Workspace
+    socs: tuple[Soc, ...]
+    questions: int
+    workers: int
+    executor: Executor | None
+
+    def stages(self, precision: Precision) -> list[Stage]:
+        """One for each generation that the emulator tells apart."""
+        able = [soc for soc in self.socs if precision.need.fits(soc)]
+        if not able:
+            say(f"  dlc-{precision}@host is left out: {', '.join(map(str, self.socs))} cannot run it.")
+            return []
+        groups, name = distinct(able, quantized=not precision.is_float), f"dlc-{precision}@host"
+        if len(groups) == 1:
+            return [self._stage(precision, soc, name) for soc in groups]
+        for soc, others in groups.items():
+            if others:
+                say(f"  {', '.join(map(str, others))}: the emulator computes as for {soc}; not run again.")
+        return [replace(self._stage(precision, soc, f"{name}:{soc}"), group=name) for soc in groups]
+
+    def _stage(self, precision: Precision, soc: Soc, name: str) -> Stage:
+        questions = -(-self.questions // _FLOAT_SHARE) if precision.is_float else self.questions
+        folder = self.space.raws(name.replace(":", "."))
+        made = emulator_stage(
+            name,
+            self.space.dlc(precision),
+            self.space.onnx,
+            folder,
+            soc=soc,
+            workers=self.workers,
+            executor=self.executor,
+        )
+        return replace(made, questions=questions)
+
+
+def _stages(recipe: Recipe, precisions: list[Precision], emulation: _Emulation) -> list[Stage]:
+    space = emulation.space
     stages = [onnx_stage(FLOAT_STAGE, space.dynamic)]
     if not recipe.parsed_precision.is_float:
         stages.append(onnx_stage("onnx-qdq", space.qdq(recipe.parsed_precision), optimize=False))
-    for precision in precisions:
-        able = [soc for soc in recipe.parsed_socs if soc.runs_float or not precision.is_float]
-        if able:
-            stages.append(_emulated(space, precision, able[0], sampled, workers))
-    return stages
-
-
-def _emulated(space: Workspace, precision: Precision, soc: Soc, sampled: int, workers: int) -> Stage:
-    name = f"dlc-{precision}@host"
-    questions = -(-sampled // _FLOAT_SHARE) if precision.is_float else sampled
-    return emulator_stage(
-        name, space.dlc(precision), space.onnx, space.raws(name), soc=soc, questions=questions, workers=workers
-    )
+    return stages + [stage for precision in precisions for stage in emulation.stages(precision)]
 
 
 def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> dict[str, Any]:
@@ -115,4 +149,5 @@ def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> d
         "passed": not scores.failed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": scores.as_dicts(),
+        "soc_differences": [asdict(found) for found in scores.contrasts],
     }

@@ -10,6 +10,7 @@ from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, save
 from snpe_tools.graph.mask import DEFAULT_VALUE, fold_mask, replace_mask_constants
 from snpe_tools.graph.shapes import fix_shapes
+from snpe_tools.provenance import recorded
 from snpe_tools.spec import TensorSpec
 
 
@@ -36,6 +37,11 @@ def simplify(
     Raises:
         OnnxError: not an ONNX model, or a shape is still dynamic.
     """
+    with recorded("simplify", {"onnx": model}, {"shapes": dict(shapes), "mask_value": mask_value}, {"onnx": target}):
+        return _simplify(model, target, shapes, mask_value)
+
+
+def _simplify(model: Path, target: Path, shapes: Mapping[str, Sequence[int]], mask_value: float) -> Simplified:
     original = load(model)
     proto = use_int32_inputs(fix_shapes(original, shapes))
     specs = tuple(input_specs(proto))

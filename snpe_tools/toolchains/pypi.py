@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snpe_tools.dlc.rename import rename_graph
 from snpe_tools.errors import ConversionError
+from snpe_tools.graph.loading import infer_types, load
 from snpe_tools.process import Finished, run
 from snpe_tools.qnn.library import check_runtime
 from snpe_tools.socs import Soc
@@ -19,7 +20,6 @@ _FAILED = re.compile(
     r"(?P<nodes>(?:\s*Operator type: .*\n)+)\s*REASON : (?P<reason>.*)"
 )
 _NODE = re.compile(r"Operator type: (?P<type>\S+) Node name: (?P<name>.*?) Node index")
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,8 @@ class Refusal:
     type: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"{self.type} {self.node!r}: {self.reason}"
 
-
-def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc) -> Path:
+def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc, source: Path) -> Path:
     """Write the DLC of an ONNX model into `folder`; returns its path.
 
     Args:
@@ -42,6 +39,7 @@ def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc) -> Path:
         folder: a scratch folder.
         graph_name: name of the graph inside the DLC.
         soc: the SoC whose HTP decides which operations are supported.
+        source: the user's own file, to name in errors.
 
     Raises:
         ConversionError: the HTP refuses operations (each is listed), or the runtime failed.
@@ -50,23 +48,37 @@ def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc) -> Path:
     finished = run([sys.executable, "-m", "snpe_tools.toolchains.ort_dump", onnx_file, folder, str(soc.id)])
     written = list(folder.glob("*.dlc"))
     if finished.code or len(written) != 1:
-        raise _explain(finished, written, onnx_file, soc)
+        raise _explain(finished, written, onnx_file, soc, source)
     rename_graph(written[0], graph_name)
     return written[0]
 
 
-def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc) -> ConversionError:
+def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc, source: Path) -> ConversionError:
     refusals = list(dict.fromkeys(find_refusals(finished.output)))
     if refusals:
-        listed = "".join(f"\n    {refusal}" for refusal in refusals[:_SHOWN])
-        more = f"\n    … and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
-        message = f"{onnx_file}: the HTP of {soc} refuses {len(refusals)} operations.{listed}{more}"
+        shapes = _node_shapes(onnx_file)
+        lines = [f"{one.type} {one.node!r} {shapes.get(one.node, '')}: {one.reason}" for one in refusals]
+        listed = "".join(f"\n    {line}" for line in lines)
+        message = f"{source}: the HTP of {soc} refuses {len(refusals)} operations.{listed}"
         return ConversionError(message, "Replace them in the model, or try another precision or SoC.")
     if len(written) > 1:
-        return ConversionError(f"{onnx_file}: the graph fell into {len(written)} parts; one DLC was expected.")
+        return ConversionError(f"{source}: the graph fell into {len(written)} parts; one DLC was expected.")
     return ConversionError(
-        f"{onnx_file}: ONNX Runtime QNN ended with {finished.ending} and wrote no DLC.{finished.tail()}"
+        f"{source}: ONNX Runtime QNN ended with {finished.ending} and wrote no DLC.{finished.tail()}"
     )
+
+
+def _node_shapes(onnx_file: Path) -> dict[str, str]:
+    """Shapes that each node reads and writes, by its name: "(1,8,8) → (1,64)"."""
+    graph = infer_types(load(onnx_file)).graph
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes[value.name] = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    return {node.name: f"{_listed(node.input, shapes)} → {_listed(node.output, shapes)}" for node in graph.node}
+
+
+def _listed(names: Iterable[str], shapes: Mapping[str, Sequence[int]]) -> str:
+    return " ".join(f"({','.join(map(str, shapes[name]))})" for name in names if name in shapes)
 
 
 def find_refusals(log: str) -> Iterator[Refusal]:

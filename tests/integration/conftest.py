@@ -1,9 +1,10 @@
-"""Small checkpoints of every family, and the emulator they run on."""
+"""Small checkpoints of every family, their DLC files, and the emulator they run on."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,40 @@ def exported(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str
         return made[family]
 
     return make
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A tiny model of a family at a precision: what was converted, its DLC, and 16 windows of raw inputs."""
+
+    source: Path
+    dlc: Path
+    listed: Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, exported: Callable[[str], Path]) -> Callable[[str, str], Tiny]:
+    """The DLC of a family at a precision."""
+    made: dict[tuple[str, str], Tiny] = {}
+
+    def make(family: str, precision: str) -> Tiny:
+        if (family, precision) not in made:
+            folder = tmp_path_factory.mktemp(f"{family}-{precision}")
+            made[family, precision] = _convert(exported(family), folder, precision)
+        return made[family, precision]
+
+    return make
+
+
+def _convert(model: Path, folder: Path, precision: str) -> Tiny:
+    from snpe_tools import convert, inputs, quantize
+    from snpe_tools.precision import Precision
+    from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+    from snpe_tools.quantization.simulator import QuantizationOptions
+
+    questions, tokenizer = load_questions(SHIPPED_CALIBRATION)[:16], model.with_suffix(".tokenizer.json")
+    listed = inputs(model, questions, tokenizer, folder / "raws", limit=16, for_calibration=True).list_file
+    bits, source = Precision.parse(precision), model
+    if not bits.is_float:
+        source = quantize(model, listed, folder / "m.qdq.onnx", QuantizationOptions(bits)).qdq
+    return Tiny(source, convert(source, folder / "m.dlc").dlc, listed)

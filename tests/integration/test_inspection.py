@@ -23,7 +23,7 @@ from snpe_tools.inspection.describe import describe, document
 from snpe_tools.inspection.difference import difference
 from snpe_tools.inspection.extract import extract
 from snpe_tools.inspection.health import check
-from snpe_tools.inspection.targets import needed_arch
+from snpe_tools.inspection.targets import need_of
 from snpe_tools.precision import Precision
 from snpe_tools.process import run as run_process
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
@@ -230,7 +230,7 @@ def test_where_a_file_runs_is_what_the_compiler_says(
     """The emulator's compiler does not refuse float maths for v68, which has none; that one is not asked."""
     file = make("bert", precision).file
     with dlc.open(file) as opened:
-        expected = BY_NAME[soc].arch >= needed_arch(opened)
+        expected = BY_NAME[soc].arch >= need_of(opened).arch
     try:
         prepare(file, tmp_path / "p.dlc", [BY_NAME[soc]])
         compiled = True

@@ -16,7 +16,7 @@ from snpe_tools.inspection.describe import describe, document
 from snpe_tools.inspection.history import compiled_caches, written_by
 from snpe_tools.inspection.macs import count_macs, node_macs
 from snpe_tools.inspection.sdk_csv import rows
-from snpe_tools.inspection.targets import needed_arch
+from snpe_tools.inspection.targets import need_of
 from tests.dlc_files import (
     F32,
     U8,
@@ -92,7 +92,7 @@ def test_wide_weights_need_a_later_htp(tmp_path: Path) -> None:
     for kind, arch in (("FullyConnected", 73), ("Eltwise_Binary", 68)):
         model = model4([node4("n", kind, ["x", "w"], ["y"])], tensors)
         with dlc.open(write_zip(tmp_path / f"{kind}.dlc", {"model": model})) as opened:
-            assert needed_arch(opened) == arch
+            assert need_of(opened).arch == arch
 
 
 def test_one_document_has_everything(opened: dlc.Dlc) -> None:

@@ -8,7 +8,7 @@ import string
 import urllib.error
 from collections import Counter
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from snpe_tools.errors import DataError, InputError, SetupError
 from snpe_tools.qa import squad
 from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, find_answers
 from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.metrics import evaluate, exact_match, f1
+from snpe_tools.qa.metrics import evaluate, exact_match, f1, has_unanswerable
 from snpe_tools.qa.squad import Question, check_disjoint, evaluation_file, load_questions
 
 
@@ -40,6 +40,20 @@ def test_a_document_is_read(tmp_path: Path) -> None:
 
 def test_unanswerable_questions_have_no_answers(tmp_path: Path) -> None:
     assert _load(tmp_path, _document(is_impossible=True))[0].answers == ()
+
+
+def test_the_rules_of_v2_hold_for_a_sample_of_its_questions(tmp_path: Path) -> None:
+    document: Any = _document()
+    document["data"][0]["paragraphs"][0]["qas"].append({"id": "q2", "question": "Where?", "is_impossible": True})
+    asked = _load(tmp_path, document)
+    assert has_unanswerable(asked[:1])
+    assert not has_unanswerable(_load(tmp_path, _document()))
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps(_document()), encoding="utf-8-sig")
+    assert len(load_questions(file)) == 1
 
 
 @pytest.mark.parametrize(

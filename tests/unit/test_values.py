@@ -28,8 +28,10 @@ def test_unknown_precisions_are_refused_with_the_known_ones(text: str) -> None:
 def test_socs_parse_in_order_without_repeats() -> None:
     assert [soc.name for soc in parse_socs("sm8650, SM8550,sm8650")] == ["sm8650", "sm8550"]
     assert len(BY_NAME) == len(BY_ID)
-    assert not BY_NAME["sm8350"].runs_float
-    assert BY_NAME["sm8650"].runs_float
+    assert not Precision.parse("fp16").need.fits(BY_NAME["sm8350"])
+    assert Precision.parse("fp16").need.fits(BY_NAME["sm8650"])
+    assert not Precision.parse("w16a16").need.fits(BY_NAME["sm8450"])
+    assert Precision.parse("w8a16").need.fits(BY_NAME["sm8350"])
 
 
 @pytest.mark.parametrize("text", ["", ",", "sm9999", "sm8650;rm"])

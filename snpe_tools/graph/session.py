@@ -1,0 +1,27 @@
+"""What ONNX Runtime says about a model, as errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from snpe_tools.errors import OnnxError
+
+
+@contextmanager
+def explained(model: object) -> Iterator[None]:
+    """Errors that ONNX Runtime raises while it loads or runs `model`, a path or a name.
+
+    Raises:
+        OnnxError: with ONNX Runtime's own words.
+    """
+    try:
+        yield
+    except Exception as problem:
+        if not type(problem).__module__.startswith("onnxruntime"):
+            raise
+        words = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        raise OnnxError(
+            f"ONNX Runtime cannot run {model}: {words}",
+            "An operation that it does not know, or inputs out of range, such as token ids of another vocabulary.",
+        ) from problem

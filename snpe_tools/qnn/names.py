@@ -1,0 +1,29 @@
+"""The library's names of a graph's inputs and outputs, and the file's: it writes `a/b:0` as `a_b_0`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from snpe_tools.spec import TensorSpec
+
+
+def library_name(name: str) -> str:
+    """What the library makes of a name: letters, digits and underscores, not beginning with a digit."""
+    safe = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{safe}" if safe[:1].isdigit() else safe
+
+
+def restore_names(specs: Sequence[TensorSpec], names: Sequence[str]) -> list[TensorSpec]:
+    """The library's tensors under the file's names; where two become one, in the file's order.
+
+    Args:
+        specs: as the library describes them.
+        names: of the file.
+    """
+    waiting: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        waiting[library_name(name)].append(name)
+    return [replace(spec, name=waiting[spec.name].pop(0)) if waiting[spec.name] else spec for spec in specs]

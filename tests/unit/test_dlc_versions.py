@@ -131,6 +131,12 @@ def test_an_unknown_version_is_an_error(tmp_path: Path, major: int, minor: int) 
         _open(tmp_path, records41(model=header(major, minor) + model4()[8:]))
 
 
+def test_deep_metadata_is_kept_as_text(tmp_path: Path) -> None:
+    deep = b"[" * 200 + b"]" * 200
+    with _open(tmp_path, records41(**{"dlc.metadata2.3.0": deep})) as opened:
+        assert opened.metadata == {"dlc.metadata2.3.0": deep.decode()}
+
+
 def test_a_graph_without_layers_is_an_error(tmp_path: Path) -> None:
     for model in (
         header(3, 0) + flatbuffer({6: []}, b"NETD"),

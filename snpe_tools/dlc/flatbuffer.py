@@ -101,6 +101,10 @@ class Table:
         """Whether the field is stored (a stored field may equal the default)."""
         return self._offset(field) is not None
 
+    def goes_beyond(self, field: int) -> bool:
+        """Whether fields after `field` are stored; a later version of a schema appends its fields."""
+        return self._vtable_size > field + 2
+
     def scalar(self, field: int, format_: str, default: float = 0) -> Any:  # noqa: ANN401
         """The scalar in `field`, `default` when the writer left it out."""
         offset = self._offset(field)

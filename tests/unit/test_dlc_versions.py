@@ -181,6 +181,15 @@ def test_encodings_and_kinds_that_are_not_understood_are_listed(tmp_path: Path) 
         )
 
 
+def test_fields_of_a_later_schema_are_listed_once(tmp_path: Path) -> None:
+    tensors = [{**tensor4(name, 3, F32, [4]), 34: np.int32(7)} for name in "ab"]
+    with _open(tmp_path, {"model": model4([{**node4("n", "Relu", ["a"], ["b"]), 14: "new"}], tensors)}) as opened:
+        assert opened.graph.unread == (
+            "tensors have fields beyond number 32",
+            "operations have fields beyond number 12",
+        )
+
+
 def test_a_weight_longer_than_its_shape_is_cut_to_it(tmp_path: Path) -> None:
     """Real files hold fp16 weights in buffers of twice their size."""
     params, blob = params41({"w": bytes(np.array([1, 2, 3, 4], np.float16)) + bytes(8)}, None)

@@ -22,6 +22,7 @@ from tests.dlc_files import (
     S8,
     U8,
     U16,
+    Shared,
     all_versions,
     attribute3,
     encoding4,
@@ -188,6 +189,14 @@ def test_fields_of_a_later_schema_are_listed_once(tmp_path: Path) -> None:
             "tensors have fields beyond number 32",
             "operations have fields beyond number 12",
         )
+
+
+def test_more_tables_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    """300,000 operations, all of them one table: refused after some seconds, not read for minutes."""
+    nodes: list[Any] = [Shared({6: "Op"})] * 300_000
+    nodes.append({4: "padding", 6: "x" * 3_000_000})
+    with pytest.raises(DlcError, match=r"is table 250001 of the record, more than any model has"):
+        _open(tmp_path, {"model": model4(nodes, [])})
 
 
 def test_a_weight_longer_than_its_shape_is_cut_to_it(tmp_path: Path) -> None:

@@ -68,10 +68,13 @@ class Container:
         return found
 
     def _not_a_dlc(self, data: memoryview, problem: ZipError) -> DlcError:
-        if bytes(data[:4]) != b"PK\x03\x04" or problem.record:
-            what, advice = (str(problem), problem.advice or _DAMAGED) if problem.record else identify(data)
-            return DlcError(f"{self.path} is not a readable DLC: {what}.", advice)
-        return DlcError(f"{self.path} is not a readable DLC: {problem}{cut_record(data)}.", _DAMAGED)
+        if problem.record:
+            what, advice = str(problem), problem.advice or _DAMAGED
+        elif bytes(data[:4]) == b"PK\x03\x04":
+            what, advice = f"{problem}{cut_record(data)}", _DAMAGED
+        else:
+            what, advice = identify(data)
+        return DlcError(f"{self.path} is not a readable DLC: {what}.", advice)
 
     def release(self, data: memoryview) -> None:
         """Let the system drop these bytes of the file from memory; they are read again when they are needed."""

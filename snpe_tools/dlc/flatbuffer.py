@@ -23,6 +23,10 @@ _SMALLEST_TABLE = 12
 """Bytes that a table in a vector takes at least: the offset to it, the offset to its vtable, one field."""
 
 
+_MOST_TABLES = 250_000
+"""A BERT of 12 layers has 2,200; reading so many takes a few seconds."""
+
+
 class Buffer:
     """The bytes of one DLC record, read through bounds checks.
 
@@ -35,7 +39,7 @@ class Buffer:
     def __init__(self, data: Bytes, record: str, path: str = "", base: int = 0) -> None:
         self.data = data
         self.record, self.path, self.base = record, path, base
-        self._bytes_left = len(data)
+        self._bytes_left, self._tables_left = len(data), _MOST_TABLES
         self._array = np.frombuffer(data, np.uint8)
 
     def unpack(self, format_: str, offset: int) -> Any:  # noqa: ANN401 - struct decides the type
@@ -57,6 +61,12 @@ class Buffer:
             raise self.error(f"claims {count} elements, more than the record can hold", offset)
         self._bytes_left -= count * size
         return count
+
+    def take_table(self, offset: int) -> None:
+        """Count one more table that is read by itself, which takes some microseconds."""
+        self._tables_left -= 1
+        if self._tables_left < 0:
+            raise self.error(f"is table {_MOST_TABLES + 1} of the record, more than any model has", offset)
 
     def gather(self, offsets: Column, dtype: str) -> Column:
         """The values of `dtype` (such as "<u4") at each of `offsets`."""
@@ -101,6 +111,10 @@ class Table:
         """Whether the field is stored (a stored field may equal the default)."""
         return self._offset(field) is not None
 
+    def goes_beyond(self, field: int) -> bool:
+        """Whether fields after `field` are stored; a later version of a schema appends its fields."""
+        return self._vtable_size > field + 2
+
     def scalar(self, field: int, format_: str, default: float = 0) -> Any:  # noqa: ANN401
         """The scalar in `field`, `default` when the writer left it out."""
         offset = self._offset(field)
@@ -139,7 +153,9 @@ class Table:
 
     def tables(self, field: int) -> Iterator[Table]:
         """The tables of the vector in `field`."""
-        return (Table(self.buffer, target) for target in self._pointers(field, _SMALLEST_TABLE))
+        for target in self._pointers(field, _SMALLEST_TABLE):
+            self.buffer.take_table(target)
+            yield Table(self.buffer, target)
 
     def columns(self, field: int, columns: Mapping[int, str]) -> list[Column]:
         """Scalars of all tables of the vector in `field`, 0 where a table leaves one out.

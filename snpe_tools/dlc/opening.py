@@ -24,7 +24,7 @@ _READERS: dict[tuple[int, int], Callable[[Container], tuple[Graph, ...]]] = {
 }
 _CACHE = re.compile(r"htp\.cache\.(?P<soc>[\w-]+)\.\d+")
 _OLD_CACHE = re.compile(r"(?P<runtime>aip|backend)\.(?:metadata|cache)[\w.]*")
-_MAX_METADATA = 1 << 26
+_MAX_METADATA, _MAX_NESTING = 1 << 26, 50
 
 
 def open_dlc(path: Path) -> Dlc:
@@ -97,11 +97,21 @@ def _document(container: Container, name: str) -> object:
         raise container.error(name, f"is {len(data)} bytes of metadata, more than any writer states")
     text = bytes(data).decode("utf-8", errors="replace")
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        return found if _is_shallow(found) else text
     except (ValueError, RecursionError):
         pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
         whole = pairs and all(sign for _, sign, _ in pairs)
         return {key.strip(): value.strip() for key, _, value in pairs} if whole else text
+
+
+def _is_shallow(document: object) -> bool:
+    """Whether a JSON document is nested less deep than anything that follows its nesting could bear."""
+    level: list[object] = [document]
+    for _ in range(_MAX_NESTING):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [value for values in inner for value in values]
+    return not level
 
 
 def _caches(container: Container, metadata: Mapping[str, object]) -> Iterator[Cache]:

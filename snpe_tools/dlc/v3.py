@@ -11,9 +11,8 @@ from typing import Any
 
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.flatbuffer import Buffer, Table
-from snpe_tools.dlc.layers import Layer, assemble, encoding_of_range, fixed_point, make_tensor, weight_type
-from snpe_tools.dlc.model import Attribute, Graph, Limits, Tensor
-from snpe_tools.spec import Encoding
+from snpe_tools.dlc.layers import Encoded, Layer, assemble, encoding_of_range, fixed_point, make_tensor, weight_type
+from snpe_tools.dlc.model import Attribute, Graph, Tensor
 
 _HEADER = 8
 _MAX_DEPTH = 12
@@ -24,8 +23,8 @@ _TEXT, _NESTED, _BOOL = 5, 11, 1
 _BYTES, _FLOATS = 6, 8
 _HIDDEN = {"OutputDims", "FxpData", "DataEncoding"}
 """Attributes that describe tensors; they become shapes and encodings."""
-
-Encoded = tuple[Encoding, Limits]
+_REPEATED = "BufferInfos"
+"""An attribute of the graph that gives the shapes once more."""
 
 
 def read_graphs(container: Container) -> tuple[Graph, ...]:
@@ -35,9 +34,12 @@ def read_graphs(container: Container) -> tuple[Graph, ...]:
         DlcError: an offset, a count or a type in the file cannot be right.
     """
     model = Buffer(container.data("model")[_HEADER:], "model", str(container.path), _HEADER)
-    weights = _weights(container)
     unread: list[str] = []
-    layers = [_layer(table, weights, unread) for table in model.root(0).tables(6)]
+    weights = _weights(container, unread)
+    root = model.root(0)
+    layers = [_layer(table, weights, unread) for table in root.tables(6)]
+    others = [name for name in _attributes(root, 12, unread) if name != _REPEATED]
+    unread += [f"attribute {name!r} of the graph" for name in others]
     return (assemble("graph", layers, container, unread),)
 
 
@@ -103,23 +105,24 @@ def _encoding(entry: Attribute) -> Encoded | None:
 
 def _range(element: Mapping[str, Any]) -> tuple[float, float, float, float]:
     """Scale, offset, minimum and maximum; what is left out is 0."""
-    values = [element.get(key, 0) for key in ("delta", "offset", "min", "max")]
-    return tuple(float(value) if isinstance(value, int | float) else 0.0 for value in values)  # type: ignore[return-value]
+    values = (element.get(key, 0) for key in ("delta", "offset", "min", "max"))
+    scale, offset, low, high = (float(value) if isinstance(value, int | float) else 0.0 for value in values)
+    return scale, offset, low, high
 
 
-def _weights(container: Container) -> dict[str, list[Tensor]]:
+def _weights(container: Container, unread: list[str]) -> dict[str, list[Tensor]]:
     """Static tensors by layer name."""
     if "model.params" not in container.records:
         return {}
     params = Buffer(container.data("model.params")[_HEADER:], "model.params", str(container.path), _HEADER)
-    return {table.string(4): list(_tensors(table)) for table in params.root(0).tables(4)}
+    return {table.string(4): list(_tensors(table, unread)) for table in params.root(0).tables(4)}
 
 
-def _tensors(table: Table) -> Iterator[Tensor]:
+def _tensors(table: Table, unread: list[str]) -> Iterator[Tensor]:
     layer = table.string(4)
     for entry in table.tables(6):
         shape = tuple(int(size) for size in entry.numbers(6, "<i4"))
-        attributes = _attributes(entry, 10, [])
+        attributes = _attributes(entry, 10, unread)
         encoded = next(iter(_encodings(attributes)), None)
         content = entry.table(8)
         name = f"{layer}/{entry.string(4)}"

@@ -24,6 +24,8 @@ _ROLES: dict[int, Role] = {0: "input", 1: "output", 3: "native", 4: "static"}
 _PER_TENSOR, _PER_AXIS, _NO_ENCODING = 0, 1, 0x7FFFFFFF
 _STRING, _FLOAT, _BOOL = 0x608, 0x232, 0x508
 _MAX_RANK = 16
+_LAST_FIELD = {"graph": 12, "operation": 12, "tensor": 32}
+"""The last field that a file was seen to have."""
 _ENTRY = {4: "<u4", 6: "<f4", 8: "<f4", 10: "<f4", 12: "<i4", 14: "u1"}
 """Fields of one encoding: bits, minimum, maximum, scale, offset, symmetric."""
 _CODES = {"<u4": "I", "<f4": "f", "<i4": "i", "u1": "B"}
@@ -43,6 +45,12 @@ class _Source:
     unread: list[str]
     wide: bool
 
+    def note_unknown(self, table: Table, kind: str) -> None:
+        """Say once that tables of this kind have fields that no file had yet."""
+        line = f"{kind}s have fields beyond number {_LAST_FIELD[kind]}"
+        if table.goes_beyond(_LAST_FIELD[kind]) and line not in self.unread:
+            self.unread.append(line)
+
 
 def read_graphs(container: Container) -> tuple[Graph, ...]:
     """All graphs of the `model` record, their static tensors with data from `model.params` and `model.params.bin`.
@@ -61,6 +69,7 @@ def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
     name = table.string(4)
     own, of_nodes = weights.of_graph(name)
     source = _Source(own, [], wide)
+    source.note_unknown(table, "graph")
     tensors: dict[str, Tensor] = {}
     for entry in table.tables(8):
         tensor = _tensor(entry, source)
@@ -74,6 +83,7 @@ def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
 
 
 def _node(table: Table, source: _Source) -> Node:
+    source.note_unknown(table, "operation")
     attributes = {entry.string(4): _attribute(entry, source) for entry in table.tables(12)}
     return Node(table.string(4), table.string(6), tuple(table.strings(8)), tuple(table.strings(10)), attributes)
 
@@ -94,6 +104,7 @@ def _attribute(table: Table, source: _Source) -> Attribute:
 
 
 def _tensor(table: Table, source: _Source) -> Tensor:
+    source.note_unknown(table, "tensor")
     name = table.string(6)
     shape = table.numbers(10, "<i4")
     if len(shape) > _MAX_RANK or (shape < 0).any():

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from snpe_tools.dlc.model import Dlc, Graph, Tensor
 from snpe_tools.inspection.history import compiled_caches, graph_date, parse_date
+from snpe_tools.inspection.loose import listed, mapping, text, whole
 from snpe_tools.inspection.weights_health import Complaint, check_weights
 
 Level = Literal["error", "warning"]
@@ -58,33 +59,42 @@ def _names(dlc: Dlc) -> Iterator[Finding]:
 
 def _caches(dlc: Dlc) -> Iterator[Finding]:
     written = graph_date(dlc)
-    known = {graph.name: graph for graph in dlc.graphs}
+    known = {_compiled_name(graph.name): graph for graph in dlc.graphs}
     for cache, compiled in zip(dlc.caches, compiled_caches(dlc), strict=True):
         date = parse_date(compiled.date)
         if written and date and date < written:
             yield Finding("error", "stale cache", compiled.record,
                           f"was compiled {date:%Y-%m-%d %H:%M:%S}, before the graph was written "
                           f"({written:%Y-%m-%d %H:%M:%S})")  # fmt: skip
-        for entry in cache.details.get("graphs") or ():  # type: ignore[attr-defined]
-            if isinstance(entry, dict):
-                yield from _cached_graph(compiled.record, entry, known)
+        for entry in listed(cache.details.get("graphs")):
+            yield from _cached_graph(compiled.record, mapping(entry), known)
 
 
-def _cached_graph(record: str, entry: dict[str, object], known: dict[str, Graph]) -> Iterator[Finding]:
+def _cached_graph(record: str, entry: Mapping[str, object], known: dict[str, Graph]) -> Iterator[Finding]:
     """A cache whose inputs or outputs are not the graph's was compiled from another graph."""
-    name = str(entry.get("graphName"))
+    name = _compiled_name(text(entry.get("graphName")))
     if name not in known:
         yield Finding("error", "stale cache", record, f"holds the graph {name!r}, which the file does not")
         return
-    for role, tensors in (("Inputs", known[name].inputs), ("Outputs", known[name].outputs)):
-        listed = entry.get(f"graph{role}")
-        compiled = {(str(item.get("name")), tuple(item.get("dimensions") or ()))
-                    for item in listed if isinstance(item, dict)} if isinstance(listed, list) else set()  # fmt: skip
-        present = {(tensor.name, tensor.shape) for tensor in tensors}
+    for role, tensors in (("input", known[name].inputs), ("output", known[name].outputs)):
+        compiled = {_signature(item) for item in listed(entry.get(f"graph{role.title()}s"))}
+        present = {(_compiled_name(tensor.name), tensor.shape) for tensor in tensors}
         for tensor, shape in sorted(compiled ^ present):
             where = "compiled in, but not in the graph" if (tensor, shape) in compiled else "not compiled in"
-            shown = "x".join(map(str, shape))
-            yield Finding("error", "stale cache", record, f"{role.lower()[:-1]} {tensor!r} of shape {shown} is {where}")
+            yield Finding(
+                "error", "stale cache", record, f"{role} {tensor!r} of shape {'x'.join(map(str, shape))} is {where}"
+            )
+
+
+def _signature(item: object) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of a tensor in the metadata of a cache."""
+    tensor = mapping(item)
+    return _compiled_name(text(tensor.get("name"))), tuple(whole(size) for size in listed(tensor.get("dimensions")))
+
+
+def _compiled_name(name: str) -> str:
+    """A tensor's name as the runtime changes it before it compiles."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def _wiring(graph: Graph) -> Iterator[Finding]:

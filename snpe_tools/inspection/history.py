@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from snpe_tools.dlc.model import Cache, Dlc
+from snpe_tools.inspection.loose import listed, mapping, text, whole
 from snpe_tools.socs import BY_ID, BY_NAME
 
 _STAGES = {"converterCommand": "converter", "quantizerCommand": "quantizer", "optimizerCommand": "optimizer"}
@@ -64,8 +65,8 @@ def _entries(document: object) -> Iterator[Written]:
         return
     if "converter-version" in document or "converter-command" in document:
         yield from _old_entries(document)
-    for generation in _list(document.get("dlcGenerationInfo")):
-        for key, entry in _mapping(generation).items():
+    for generation in listed(document.get("dlcGenerationInfo")):
+        for key, entry in mapping(generation).items():
             if isinstance(entry, dict):
                 yield _entry(str(key), entry)
 
@@ -74,23 +75,19 @@ def _entry(key: str, entry: Mapping[str, Any]) -> Written:
     stage = _STAGES.get(key, key.removesuffix("Command"))
     arguments = entry.get("args")
     shown = [f"{name}={value}" for name, value in arguments.items()] if isinstance(arguments, dict) else []
-    tool = _text(entry.get("tool"))
-    version = next((_text(value) for name, value in entry.items() if name.lower().endswith("version")
+    tool = text(entry.get("tool"))
+    version = next((text(value) for name, value in entry.items() if name.lower().endswith("version")
                     and name != "modelVersion"), "")  # fmt: skip
-    return Written(stage, tool, version, " ".join([tool, *shown]), _text(entry.get("timestamp")))
+    return Written(stage, tool, version, " ".join([tool, *shown]), text(entry.get("timestamp")))
 
 
 def _old_entries(document: Mapping[str, Any]) -> Iterator[Written]:
     """`key=value` metadata of SNPE 1.x."""
-    version = _text(document.get("converter-version"))
+    version = text(document.get("converter-version"))
     for stage in ("converter", "quantizer"):
-        command = _text(document.get(f"{stage}-command"))
+        command = text(document.get(f"{stage}-command"))
         if command and command != "N/A":
             yield Written(stage, command.split(" ", 1)[0], version if stage == "converter" else "", command, "")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 def compiled_caches(dlc: Dlc) -> list[CompiledCache]:
@@ -100,21 +97,21 @@ def compiled_caches(dlc: Dlc) -> list[CompiledCache]:
 
 def _compiled(cache: Cache) -> CompiledCache:
     details = cache.details
-    soc = BY_ID.get(_whole(details.get("socModel"))) or BY_NAME.get(cache.soc)
-    stated = _mapping(details.get("contextMetadata"))
-    graphs = [_mapping(graph) for graph in _list(details.get("graphs"))]
-    blobs = [_mapping(graph.get("graphBlobInfo")) for graph in graphs]
-    shared = [_whole(_mapping(graph.get("graphBlobInfoV2")).get("sharedWeightsSize")) for graph in graphs]
+    soc = BY_ID.get(whole(details.get("socModel"))) or BY_NAME.get(cache.soc)
+    stated = mapping(details.get("contextMetadata"))
+    graphs = [mapping(graph) for graph in listed(details.get("graphs"))]
+    blobs = [mapping(graph.get("graphBlobInfo")) for graph in graphs]
+    shared = [whole(mapping(graph.get("graphBlobInfoV2")).get("sharedWeightsSize")) for graph in graphs]
     return CompiledCache(
         record=cache.record.name,
         soc=soc.name if soc else cache.soc,
-        arch=_whole(stated.get("dspArch")) or (soc.arch if soc else 0),
-        vtcm_mb=max((_whole(blob.get("vtcmSize")) for blob in blobs), default=0),
+        arch=whole(stated.get("dspArch")) or (soc.arch if soc else 0),
+        vtcm_mb=max((whole(blob.get("vtcmSize")) for blob in blobs), default=0),
         bytes=cache.record.size,
         shared_weights=max(shared, default=0),
-        built_by=_text(details.get("buildId")),
-        date=_text(details.get("timestamp")),
-        graphs=tuple(_text(graph.get("graphName")) for graph in graphs),
+        built_by=text(details.get("buildId")),
+        date=text(details.get("timestamp")),
+        graphs=tuple(text(graph.get("graphName")) for graph in graphs),
     )
 
 
@@ -123,21 +120,9 @@ def graph_date(dlc: Dlc) -> datetime | None:
     return max((date for entry in written_by(dlc) if (date := parse_date(entry.date))), default=None)
 
 
-def parse_date(text: str) -> datetime | None:
+def parse_date(stamp: str) -> datetime | None:
     """The moment that a metadata time stamp names."""
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+        return datetime.strptime(stamp, _TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

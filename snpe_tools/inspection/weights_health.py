@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snpe_tools.dlc.model import Tensor
 from snpe_tools.spec import Array
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _FP16_LARGEST = 65504.0
 _MOSTLY = 0.95
 _SMALLEST = 64
@@ -117,23 +119,35 @@ def _may_leave_its_range(tensor: Tensor) -> bool:
     return encoding is not None and (encoding.bits < 8 * tensor.dtype.numpy.itemsize or bool(limits and limits.minima))
 
 
-def _zero_points(tensor: Tensor) -> Array | None:
-    """The stored integer that means zero, for every element; None where it is 0 for all."""
+class _Zeros(NamedTuple):
+    """The stored integers that mean zero, one per channel, and how many elements in a row share a channel."""
+
+    stored: NDArray[np.int64]
+    inner: int
+
+    def of(self, elements: range) -> NDArray[np.int64]:
+        """The integer that means zero for each of these elements."""
+        if len(self.stored) == 1:
+            return self.stored
+        return self.stored[np.arange(elements.start, elements.stop) // self.inner % len(self.stored)]
+
+
+def _zero_points(tensor: Tensor) -> _Zeros | None:
+    """None where the integer 0 means zero for all elements."""
     encoding = tensor.encoding
     if encoding is None or not any(encoding.offsets) or tensor.encoding_problem():
         return None
-    offsets = -np.asarray(encoding.offsets, np.int64)
-    if encoding.axis is None or (offsets == offsets[0]).all():
-        return offsets[:1]
-    sizes = [size if axis == encoding.axis else 1 for axis, size in enumerate(tensor.shape)]
-    return np.broadcast_to(offsets.reshape(sizes), tensor.shape).ravel()
+    stored = -np.asarray(encoding.offsets, np.int64)
+    if encoding.axis is None or (stored == stored[0]).all():
+        return _Zeros(stored[:1], 1)
+    return _Zeros(stored, math.prod(tensor.shape[encoding.axis + 1 :]))
 
 
-def _integers(values: Array, zeros: Array | None, start: int, *, ends: bool) -> tuple[float, ...]:
+def _integers(values: Array, zeros: _Zeros | None, start: int, *, ends: bool) -> tuple[float, ...]:
     if zeros is None:
         zero = len(values) - int(np.count_nonzero(values))
     else:
-        zero = int(np.count_nonzero(values == (zeros if len(zeros) == 1 else zeros[start : start + len(values)])))
+        zero = int(np.count_nonzero(values == zeros.of(range(start, start + len(values)))))
     return len(values), zero, 0, 0, *((float(values.min()), float(values.max())) if ends else (0.0, 0.0))
 
 

@@ -29,6 +29,7 @@ from snpe_tools.process import run as run_process
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
+from tests.conftest import make_model
 from tests.dlc_files import write_zip
 from tests.integration.composed import Composed, ComposedTensor, composed
 
@@ -249,6 +250,17 @@ def test_the_document_lists_every_operation_tensor_encoding_and_record(make: Cal
         scales = sum(len(tensor["encoding"]["scales"]) for tensor in listed["tensors"] if tensor["encoding"])
         assert scales == sum(len(tensor.encoding.scales) for tensor in graph.tensors.values() if tensor.encoding)
         assert [record["name"] for record in found["records"]] == list(opened.container.records)
+
+
+def test_names_that_the_compiler_changes_are_no_stale_cache(tmp_path: Path) -> None:
+    weights = {"w:0": np.ones((4, 3), np.float32)}
+    node = onnx.helper.make_node("MatMul", ["in/x:0", "w:0"], ["out/y:0"], name="n/1")
+    onnx.save(make_model([node], {"in/x:0": (1, (2, 4))}, {"out/y:0": (2, 3)}, weights), tmp_path / "m.onnx")
+    file = convert(tmp_path / "m.onnx", tmp_path / "m.dlc").dlc
+    prepare(file, tmp_path / "p.dlc", [DEFAULT])
+    with dlc.open(tmp_path / "p.dlc") as prepared:
+        assert [tensor.name for tensor in prepared.graph.inputs] == ["in/x:0"]
+        assert check(prepared) == []
 
 
 def test_a_cache_of_another_graph_is_found(make: Callable[[str, str], Made], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.dlc_files import (
     S8,
     U8,
     U16,
+    Shared,
     all_versions,
     attribute3,
     encoding4,
@@ -131,6 +132,12 @@ def test_an_unknown_version_is_an_error(tmp_path: Path, major: int, minor: int) 
         _open(tmp_path, records41(model=header(major, minor) + model4()[8:]))
 
 
+def test_deep_metadata_is_kept_as_text(tmp_path: Path) -> None:
+    deep = b"[" * 200 + b"]" * 200
+    with _open(tmp_path, records41(**{"dlc.metadata2.3.0": deep})) as opened:
+        assert opened.metadata == {"dlc.metadata2.3.0": deep.decode()}
+
+
 def test_a_graph_without_layers_is_an_error(tmp_path: Path) -> None:
     for model in (
         header(3, 0) + flatbuffer({6: []}, b"NETD"),
@@ -173,6 +180,23 @@ def test_encodings_and_kinds_that_are_not_understood_are_listed(tmp_path: Path) 
             "tensor 'b': an encoding of kind 5",
             "tensor 'n': the kind 5, read as a tensor between nodes",
         )
+
+
+def test_fields_of_a_later_schema_are_listed_once(tmp_path: Path) -> None:
+    tensors = [{**tensor4(name, 3, F32, [4]), 34: np.int32(7)} for name in "ab"]
+    with _open(tmp_path, {"model": model4([{**node4("n", "Relu", ["a"], ["b"]), 14: "new"}], tensors)}) as opened:
+        assert opened.graph.unread == (
+            "tensors have fields beyond number 32",
+            "operations have fields beyond number 12",
+        )
+
+
+def test_more_tables_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    """300,000 operations, all of them one table: refused after some seconds, not read for minutes."""
+    nodes: list[Any] = [Shared({6: "Op"})] * 300_000
+    nodes.append({4: "padding", 6: "x" * 3_000_000})
+    with pytest.raises(DlcError, match=r"is table 250001 of the record, more than any model has"):
+        _open(tmp_path, {"model": model4(nodes, [])})
 
 
 def test_a_weight_longer_than_its_shape_is_cut_to_it(tmp_path: Path) -> None:

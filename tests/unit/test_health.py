@@ -167,6 +167,29 @@ def test_stale_caches_are_flagged(tmp_path: Path, entry: dict[str, Any], what: s
     assert what in " ".join(finding.what for finding in findings)
 
 
+def test_names_that_the_compiler_changes_are_no_stale_caches(tmp_path: Path) -> None:
+    inputs = [{"name": "in_x_0", "dimensions": [1, 4]}]
+    nodes = [node4("fc", "FullyConnected", ["in/x:0", "w"], ["h"]), *NODES[1:]]
+    model = model4(nodes, [{**TENSORS[0], 6: "in/x:0"}, *TENSORS[1:]])
+    assert _findings(tmp_path, {"model": model, "dlc.metadata2.3.0": metadata(cache_entry(graphInputs=inputs))}) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"graphInputs": 3},
+        {"graphInputs": [3, None]},
+        {"graphInputs": [{"name": [], "dimensions": 5}]},
+        {"graphInputs": [{"name": "x", "dimensions": [[1], "2"]}]},
+        {"graphName": {"a": 1}},
+        {"graphBlobInfo": [], "graphBlobInfoV2": "x"},
+    ],
+)
+def test_metadata_of_any_form_is_borne(tmp_path: Path, changes: dict[str, Any]) -> None:
+    for entry in (cache_entry(**changes), cache_entry() | {"graphs": changes, "socModel": changes, "timestamp": 5}):
+        _findings(tmp_path, {"dlc.metadata2.3.0": metadata(entry)})
+
+
 def test_what_is_not_understood_is_a_finding(tmp_path: Path) -> None:
     odd = tensor4("x", 0, F32, [1, 4], {4: np.uint32(5), 6: np.uint8(1)})
     findings = _findings(tmp_path, {"model": model4(tensors=[odd, *TENSORS[1:]])})

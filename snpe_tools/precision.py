@@ -42,7 +42,7 @@ class Precision:
     def need(self) -> Need:
         """What it asks of the HTP."""
         if self.is_float:
-            return Need(FLOAT_ARCH, "fp16")
+            return Need(FLOAT_ARCH, "fp16", float_maths=True)
         return Need(WIDE_ARCH, "16-bit weights") if self.weights > 8 else Need(OLDEST, "integer maths")  # noqa: PLR2004
 
     def __str__(self) -> str:

@@ -51,21 +51,19 @@ def _htp(dlc: Dlc) -> list[Target]:
         return [Target("HTP of every SoC that snpe-tools knows", why=need.why)]
     return [
         Target(f"HTP v{need.arch} and later ({len(BY_NAME) - len(unfit)} SoCs)", why=need.why),
-        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"v{need.arch} is needed: {need.why}"),
+        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"they do not have {need.why}"),
     ]
 
 
 def need_of(dlc: Dlc) -> Need:
     """What the operations of a file ask of the HTP."""
-    return max(_needs(dlc), key=lambda need: need.arch, default=Need(OLDEST, _NOTHING_NEEDED))
-
-
-def _needs(dlc: Dlc) -> list[Need]:
     nodes = [(node, graph) for graph in dlc.graphs for node in graph.nodes]
     floats = [node.type for node, graph in nodes if computes_in_float(node, graph)]
     wide = [node.type for node, graph in nodes if _has_wide_weight(node, graph)]
-    found = [Need(FLOAT_ARCH, f"float maths of {_listed(floats)}")] if floats else []
-    return found + ([Need(WIDE_ARCH, f"16-bit weights of {_listed(wide)}")] if wide else [])
+    words = [f"float maths of {_listed(floats)}"] if floats else []
+    words += [f"16-bit weights of {_listed(wide)}"] if wide else []
+    arch = WIDE_ARCH if wide else FLOAT_ARCH if floats else OLDEST
+    return Need(arch, " and ".join(words) or _NOTHING_NEEDED, float_maths=bool(floats))
 
 
 def _has_wide_weight(node: Node, graph: Graph) -> bool:

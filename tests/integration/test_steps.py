@@ -222,7 +222,7 @@ def test_raws_that_read_back_otherwise_are_refused(
 def test_sixteen_bit_weights_are_refused_for_older_socs(cnn: Path, images: Path, tmp_path: Path) -> None:
     made = quantize(cnn, images, tmp_path / "q.qdq.onnx", QuantizationOptions(Precision.parse("w16a16")))
     dlc = convert(made.qdq, tmp_path / "m.dlc").dlc
-    with pytest.raises(UsageError, match=r"needs an HTP of v73 or later .* sm8450 \(v69\) is older"):
+    with pytest.raises(UsageError, match=r"needs 16-bit weights of .*, which the HTP of sm8450"):
         prepare(dlc, tmp_path / "p.dlc", parse_socs("sm8450"))
 
 
@@ -258,7 +258,7 @@ def test_refused_operations_are_listed(tmp_path: Path) -> None:
 
 def test_float_models_are_refused_for_integer_only_socs_by_name(cnn: Path, tmp_path: Path) -> None:
     made = convert(cnn, tmp_path / "float.dlc")
-    with pytest.raises(UsageError, match=r"needs an HTP of v69 or later .* sm8350 \(v68\) is older"):
+    with pytest.raises(UsageError, match=r"needs float maths of .*, which the HTP of sm8350 \(v68\) does not have"):
         prepare(made.dlc, tmp_path / "p.dlc", parse_socs("sm8650,sm8350"))
     assert not (tmp_path / "p.dlc").exists()
 
@@ -375,7 +375,7 @@ def _die(_: Path) -> None:
 
 def test_float_models_do_not_run_on_integer_only_socs(cnn: Path, images: Path, tmp_path: Path) -> None:
     made = convert(cnn, tmp_path / "float.dlc")
-    with pytest.raises(UsageError, match=r"needs an HTP of v69 or later .* sm8350 \(v68\) is older"):
+    with pytest.raises(UsageError, match=r"needs float maths of .*, which the HTP of sm8350 \(v68\) does not have"):
         run(made.dlc, images, tmp_path / "out", soc=BY_NAME["sm8350"])
 
 

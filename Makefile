@@ -69,7 +69,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --no-deps --extra-index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.lock)
 	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 dlc: venv

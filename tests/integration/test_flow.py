@@ -78,7 +78,8 @@ def test_provenance_stands_beside_every_artefact(root: Path) -> None:
     known = json.loads((root / "Models" / "tiny" / "tiny.w8a16.dlc.provenance.json").read_text())
     assert known["step"] == "convert"
     assert len(known["inputs"]["onnx"]["sha256"]) == 64
-    assert known["settings"] == {"name": "tiny"}
+    assert {"name": "tiny", "precision": "w8a16", "method": "min-max", "arch": 73}.items() <= known["settings"].items()
+    assert known["settings"]["calibration_windows"] == 8
     assert known["versions"]["onnxruntime-qnn"] == "2.7.0"
     assert known["notes"]["operations"]["LayerNorm"] == 5
 
@@ -88,6 +89,28 @@ def test_the_prepared_dlc_is_the_one_asked_for(root: Path) -> None:
     with dlc_format.open(root / "Models" / "tiny" / "tiny.w8a16.sm8550+sm8650.dlc") as opened:
         assert {cache.soc for cache in opened.caches} == {"sm8550", "sm8650"}
         assert opened.graph.name == "tiny"
+
+
+def test_the_hint_repeats_what_was_asked(root: Path) -> None:
+    shown = tool(root, "build", "--method", "mse", "--windows", "6", "--soc", "sm8550", "--per-tensor")
+    assert "Next: make accuracy MODEL=tiny SOC=sm8550 WINDOWS=6 METHOD=mse PER_TENSOR=1 " in shown.stderr
+
+
+def test_a_soc_that_cannot_run_the_precision_is_refused_before_anything_is_built(root: Path) -> None:
+    for precision, soc in (("fp16", "sm8350"), ("fp16", "sm8635"), ("w16a16", "sm8450")):
+        shown = tool(root, "score", "--precision", precision, "--soc", f"sm8650,{soc}")
+        assert (shown.returncode, f"HTP of {soc}" in shown.stderr) == (2, True)
+
+
+def test_scoring_leaves_no_prepared_dlc_of_another_model(root: Path) -> None:
+    tool(root, "build", "--method", "mse")
+    tool(root, "score", "--questions", "2", "--max-drop", "100")
+    with (
+        dlc_format.open(root / "Models" / "tiny" / "tiny.w8a16.dlc") as plain,
+        dlc_format.open(root / "Models" / "tiny" / "tiny.w8a16.sm8650.dlc") as prepared,
+    ):
+        assert bytes(plain.container.data("model.params.bin")) == bytes(prepared.container.data("model.params.bin"))
+        assert bytes(plain.container.data("model")) == bytes(prepared.container.data("model"))
 
 
 @pytest.fixture(scope="module")

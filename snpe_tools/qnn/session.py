@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes as c
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,16 +70,19 @@ class Session:
 
     def _open(self, graph: str | None, *, use_cache: bool) -> None:
         cached = self._load_cache() if use_cache else None
-        self._context, graphs = cached or self._compose()
-        self._info = info = _choose(graphs, graph, self.dlc)
-        self.graph_name = info.name.decode()
+        with ExitStack() as source:
+            self._context, graphs = cached or self._compose(source)
+            info = _choose(graphs, graph, self.dlc)
+            self.graph_name = info.name.decode()
+            self._inputs = [_own(info.inputs[index]) for index in range(info.input_count)]
+            self._outputs = [_own(info.outputs[index]) for index in range(info.output_count)]
+            self._graph = c.c_void_p()
+            self._handles.core("graphRetrieve", self._context, c.c_char_p(info.name), c.byref(self._graph))
+            if not cached:
+                self._call("finalize", "graphFinalize", self._graph, None, None)
         inputs, outputs = self._names()
-        self.inputs = restore_names([_spec(info.inputs[index]) for index in range(info.input_count)], inputs)
-        self.outputs = restore_names([_spec(info.outputs[index]) for index in range(info.output_count)], outputs)
-        self._graph = c.c_void_p()
-        self._handles.core("graphRetrieve", self._context, c.c_char_p(info.name), c.byref(self._graph))
-        if not cached:
-            self._call("finalize", "graphFinalize", self._graph, None, None)
+        self.inputs = restore_names([_spec(tensor) for tensor in self._inputs], inputs)
+        self.outputs = restore_names([_spec(tensor) for tensor in self._outputs], outputs)
 
     def _names(self) -> tuple[list[str], list[str]]:
         """Names of the graph's inputs and outputs in the file."""
@@ -102,18 +106,19 @@ class Session:
         self.start = "cache"
         return opened
 
-    def _compose(self) -> tuple[c.c_void_p, list[abi.GraphInfo]]:
+    def _compose(self, source: ExitStack) -> tuple[c.c_void_p, list[abi.GraphInfo]]:
+        """A context with the DLC's graphs. `source` frees the DLC, and with it what describes them."""
         handles = self._handles
         context = c.c_void_p()
         self._call("create context", "contextCreate", handles.backend, handles.device, None, c.byref(context))
         handles.stack.callback(handles.core, "contextFree", context, None)
-        self._dlc_handle = self._read_dlc()
+        opened = self._read_dlc(source)
         configs = [self._graph_config(found.name) for found in self._file.graphs]
         pointers = (c.POINTER(abi.DlcGraphConfig) * len(configs))(*map(c.pointer, configs))
         handles.keep(configs, pointers)
         graphs, count = c.POINTER(abi.GraphInfo)(), c.c_uint32()
         arguments = (
-            self._dlc_handle,
+            opened,
             c.cast(pointers, c.c_void_p),
             c.c_uint32(len(configs)),
             handles.backend,
@@ -126,7 +131,7 @@ class Session:
         handles.checked("compose", lambda: handles.system("composeGraphs", *arguments))
         return context, [graphs[index] for index in range(count.value)]
 
-    def _read_dlc(self) -> c.c_void_p:
+    def _read_dlc(self, source: ExitStack) -> c.c_void_p:
         handles, handle = self._handles, c.c_void_p()
         try:
             handles.system("dlcCreateFromFile", handles.log, c.c_char_p(str(self.dlc).encode()), c.byref(handle))
@@ -134,7 +139,7 @@ class Session:
             raise DlcError(
                 f"{self.dlc}: the QNN library cannot read it.\n    {problem.message}{handles.log_lines.tail()}"
             ) from problem
-        handles.stack.callback(handles.system, "dlcFree", handle)
+        source.callback(handles.system, "dlcFree", handle)
         return handle
 
     def _graph_config(self, name: str) -> abi.DlcGraphConfig:
@@ -158,7 +163,7 @@ class Session:
         _check_names(inputs, self.inputs)
         given = [spec.to_native(inputs[spec.name]) for spec in self.inputs]
         results: list[Array] = [np.zeros(spec.shape, spec.dtype.numpy) for spec in self.outputs]
-        tensors_in, tensors_out = _bind(self._info.inputs, given), _bind(self._info.outputs, results)
+        tensors_in, tensors_out = _bind(self._inputs, given), _bind(self._outputs, results)
         counts = c.c_uint32(len(given)), c.c_uint32(len(results))
         with recorded(self._handles, level) as recording:
             arguments = (tensors_in, counts[0], tensors_out, counts[1], recording.handle, None)
@@ -168,9 +173,11 @@ class Session:
 
     def add_cache(self, output: Path) -> None:
         """Write a copy of the DLC, with the compiled context for `soc` added, to `output`."""
-        self._call("prepare", "contextAddToDlc", self._context, self._dlc_handle)
-        save = (self._dlc_handle, c.c_char_p(str(output).encode()))
-        self._handles.checked("save", lambda: self._handles.system("dlcSave", *save))
+        with ExitStack() as source:
+            opened = self._read_dlc(source)
+            self._call("prepare", "contextAddToDlc", self._context, opened)
+            save = (opened, c.c_char_p(str(output).encode()))
+            self._handles.checked("save", lambda: self._handles.system("dlcSave", *save))
 
 
 def _choose(graphs: list[abi.GraphInfo], name: str | None, dlc: Path) -> abi.GraphInfo:
@@ -188,12 +195,22 @@ def _check_names(given: Mapping[str, Array], specs: list[TensorSpec]) -> None:
         raise TensorError(f"The model takes the inputs {sorted(wanted)}, and was given {sorted(given)}.")
 
 
-def _bind(tensors: c.Array[abi.Tensor] | c._Pointer[abi.Tensor], arrays: list[Array]) -> c.Array[abi.Tensor]:
-    bound = (abi.Tensor * len(arrays))(*(tensors[index] for index in range(len(arrays))))
+def _bind(tensors: list[abi.Tensor], arrays: list[Array]) -> c.Array[abi.Tensor]:
+    bound = (abi.Tensor * len(arrays))(*tensors)
     for tensor, array in zip(bound, arrays, strict=True):
         tensor.memory = abi.MEMORY_RAW
         tensor.buffer = abi.ClientBuffer(array.ctypes.data, array.nbytes)
     return bound
+
+
+def _own(tensor: abi.Tensor) -> abi.Tensor:
+    """A copy that needs none of the library's memory; encodings per channel, which inputs and outputs have not, go."""
+    copy = abi.Tensor.from_buffer_copy(tensor)
+    copy.name = bytes(tensor.name)
+    copy.dimensions = (c.c_uint32 * tensor.rank)(*tensor.dimensions[: tensor.rank])
+    if tensor.quantize.kind not in {abi.SCALE_OFFSET, abi.BW_SCALE_OFFSET}:
+        copy.quantize = abi.QuantizeParams(definition=abi.ENCODING_UNDEFINED, kind=abi.ENCODING_UNDEFINED)
+    return copy
 
 
 def _spec(tensor: abi.Tensor) -> TensorSpec:

@@ -8,6 +8,8 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     convert   ONNX → DLC
     prepare   DLC → DLC with a compiled HTP cache per SoC
     run       DLC + input list → Result_<i>/<tensor>.raw
+    net_run   the same with the rules of snpe-net-run
+    bundle    one inference to repeat elsewhere: DLC, inputs, golden outputs, manifest
     score     questions → F1 of every stage, and the gate
     build     the arrows from checkpoint to prepared DLC, each only when it is out of date
     doctor    what this machine has, and what to do for what it lacks
@@ -19,14 +21,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["build", "convert", "doctor", "export", "inputs", "prepare", "quantize", "run", "score"]
+__all__ = [
+    "build",
+    "bundle",
+    "convert",
+    "doctor",
+    "export",
+    "inputs",
+    "net_run",
+    "prepare",
+    "quantize",
+    "run",
+    "score",
+]
 
 if TYPE_CHECKING:
     from snpe_tools.stages.build import build
+    from snpe_tools.stages.bundle import bundle
     from snpe_tools.stages.convert import convert
     from snpe_tools.stages.doctor import doctor
     from snpe_tools.stages.export import export
     from snpe_tools.stages.inputs import inputs
+    from snpe_tools.stages.net_run import net_run
     from snpe_tools.stages.prepare import prepare
     from snpe_tools.stages.quantize import quantize
     from snpe_tools.stages.run import run

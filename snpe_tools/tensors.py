@@ -135,7 +135,10 @@ def read_inputs(line: Mapping[str, Path], specs: Sequence[TensorSpec], *, native
     arrays = {}
     for spec in specs:
         _check_size(line[spec.name], spec, native=native)
-        stored = np.fromfile(line[spec.name], spec.dtype.numpy if native else np.float32)
+        try:
+            stored = np.fromfile(line[spec.name], spec.dtype.numpy if native else np.float32)
+        except OSError as problem:
+            raise TensorError(f"{line[spec.name]} cannot be read: {problem.strerror}.") from problem
         try:
             arrays[spec.name] = spec.to_native(stored)
         except TensorError as problem:

@@ -57,9 +57,7 @@ def score(
         questions: ask every stage the first so many, 0 for all; None asks ONNX stages up to 200, and the emulator the
             recipe's `emulated_questions` of those.
         max_drop: bound of the gate, in F1.
-        workers: emulator processes, 0 for up to two.
-        executor: runs the emulator instead, such as a Dask cluster's `Client.get_executor()`; its workers must see
-            the same files.
+        workers, executor: emulator processes, 0 for up to two; or what runs the emulator instead, see `run`.
 
     Returns:
         The scores; `scores.check()` is the gate.

@@ -451,8 +451,10 @@ def test_a_cut_dlc_is_refused_with_its_exit_code(kept: float, model: Tiny, tmp_p
 
 def test_a_dask_cluster_gives_the_same_results(model: Tiny, tmp_path: Path, wanted: dict[str, bytes]) -> None:
     """Two workers of a cluster, in processes of their own; one is killed on the way, and the cluster replaces it."""
+    arguments = ("--container", model.dlc, "--input_list", _absolute(model, tmp_path), "--output_dir", "cli")
+    command = _command(*arguments, "--set_unconsumed_as_output")
     script = f"""
-import os, signal, sys
+import os, signal, subprocess, sys
 from pathlib import Path
 from distributed import Client, LocalCluster
 from snpe_tools import run
@@ -464,6 +466,7 @@ if __name__ == "__main__":
         done = run(Path({str(model.dlc)!r}), Path({str(model.listed)!r}), Path("out"), executor=client.get_executor())
         os.kill(pids[0], signal.SIGKILL)
         again = run(Path({str(model.dlc)!r}), Path({str(model.listed)!r}), Path("two"), executor=client.get_executor())
+        subprocess.run([*{command!r}, "--cluster", cluster.scheduler_address], check=True)
         print(done.inferences, again.inferences, done.not_finite)
 """
     (tmp_path / "cluster.py").write_text(script)
@@ -472,7 +475,8 @@ if __name__ == "__main__":
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "16 16 0"
-    assert _results(tmp_path / "out") == _results(tmp_path / "two") == wanted
+    for folder in ("out", "two", "cli"):
+        assert _results(tmp_path / folder) == wanted
 
 
 def test_a_profile_names_operations_their_types_and_its_unit(model: Tiny, tmp_path: Path) -> None:

@@ -503,7 +503,7 @@ def test_duration_repeats_the_list_and_writes_each_result_once(
     prepared: Path, model: Tiny, tmp_path: Path, wanted: dict[str, bytes]
 ) -> None:
     made, lines = _call(Tiny(model.source, prepared, model.listed), tmp_path, duration=4, set_output_tensors=NAMES)
-    assert made.executed > 16
+    assert made.executed >= 16
     assert lines.count("Processing DNN input(s):") == 16
     assert _results(tmp_path / "out") == wanted
 

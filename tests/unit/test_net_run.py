@@ -24,6 +24,7 @@ from snpe_tools.qnn.profile import Event
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages import engine
+from snpe_tools.stages import net_run as net_run_stage
 from snpe_tools.stages.inference import Item, Job, Outcome, flat_name, nested_name, part_of
 from snpe_tools.stages.install import install
 from snpe_tools.stages.net_run import parse_cache_mode, parse_level
@@ -172,6 +173,15 @@ def test_a_full_disk_ends_a_run_on_any_executor(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError):
         list(engine.execute(_job(tmp_path), [Item(0, [{}])], executor=_Here(function)))
+
+
+def test_a_duration_goes_over_the_list_until_the_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    items = [Item(index, [{}]) for index in range(3)]
+    again = list(net_run_stage._again(items, end=7))
+    assert [item.index for item in again] == [0, 1, 2, 0, 1, 2, 0]
+    assert not any(item.keep for item in again)
 
 
 # --- the folder of a run ---

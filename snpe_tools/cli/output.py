@@ -60,7 +60,9 @@ def size(count: int) -> str:
 
 
 def seconds(count: float) -> str:
-    """Seconds for people."""
+    """Seconds for people; "-" where nothing was measured."""
+    if math.isnan(count):
+        return "-"
     return f"{count:.1f}" if count >= 1 else f"{count:.2g}"
 
 

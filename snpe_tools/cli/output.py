@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -46,7 +47,9 @@ def size(count: int) -> str:
 
 
 def seconds(count: float) -> str:
-    """Seconds for people."""
+    """Seconds for people; "-" where nothing was measured."""
+    if math.isnan(count):
+        return "-"
     return f"{count:.1f}" if count >= 1 else f"{count:.2g}"
 
 

@@ -76,7 +76,6 @@ def main() -> None:
     except SystemExit as ending:
         _end(ending)
     except KeyboardInterrupt:
-        say("Interrupted. Nothing half-written was kept.")
         _end(SystemExit(_INTERRUPTED))
     except OSError as problem:
         _system_error(problem)
@@ -88,6 +87,8 @@ def main() -> None:
 
 def _end(ending: SystemExit) -> NoReturn:
     """Leave with an exit code; `--json` promises a document, whatever happens."""
+    if ending.code == _INTERRUPTED:
+        say("Interrupted. Nothing half-written was kept.")
     if ending.code and "--json" in sys.argv:
         words = _ENDINGS.get(int(ending.code), "stderr says more")
         finish({"error": {"type": "SystemExit", "message": words, "hint": "", "exit_code": ending.code}}, as_json=True)

@@ -77,7 +77,7 @@ def bundle(
         SnpeToolsError: the DLC or the list cannot be used, or the DLC does not run.
     """
     if not target.name.endswith(_ARCHIVES):
-        with whole_folder(target) as folder:
+        with whole_folder(target, known_by="manifest.json") as folder:
             found = _write(dlc, input_list, folder, index, model, soc, native=native)
         return Bundle(target, *found)
     with tempfile.TemporaryDirectory() as scratch, whole_file(target) as temporary:

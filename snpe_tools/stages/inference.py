@@ -171,7 +171,8 @@ def part_of(spec: TensorSpec, batch: int) -> TensorSpec:
 
 
 def _write(job: Job, index: int, results: Mapping[str, Array]) -> None:
-    with whole_folder(job.folder / f"Result_{index}") as temporary:
+    first = next(iter(job.outputs.values()))
+    with whole_folder(job.folder / f"Result_{index}", known_by=Path(first).parts[0]) as temporary:
         for name, values in results.items():
             file = temporary / job.outputs[name]
             file.parent.mkdir(parents=True, exist_ok=True)

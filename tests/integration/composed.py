@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from snpe_tools.qnn import abi, library, session
+from snpe_tools.qnn import abi, handles, library
 from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc
 
@@ -97,7 +97,7 @@ def composed(dlc: Path, soc: Soc, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
             pointers[index] = c.cast(callback, c.c_void_p).value
         return functions, copy
 
-    monkeypatch.setattr(session, "htp_interface", watched)
+    monkeypatch.setattr(handles, "htp_interface", watched)
     with Session(dlc, soc) as opened:
         yield seen, opened
 

@@ -27,8 +27,10 @@ from snpe_tools.inspection.targets import need_of
 from snpe_tools.precision import Precision
 from snpe_tools.process import run as run_process
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.qnn.isolation import isolated
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
+from snpe_tools.stages.prepare import _add_cache
 from tests.conftest import make_model
 from tests.dlc_files import write_zip
 from tests.integration.composed import Composed, ComposedTensor, composed
@@ -223,7 +225,14 @@ def test_a_file_prepared_for_three_socs_is_described_completely(
 
 @pytest.mark.parametrize(
     ("precision", "soc"),
-    [("w8a8", "sm8350"), ("w8a16", "sm8350"), ("w16a16", "sm8450"), ("w16a16", "sm8550"), ("fp16", "sm8450")],
+    [
+        ("w8a8", "sm8350"),
+        ("w8a16", "sm8635"),
+        ("w16a16", "sm8450"),
+        ("w16a16", "sm8550"),
+        ("fp16", "sm8450"),
+        ("fp16", "sm8635"),
+    ],
 )
 def test_where_a_file_runs_is_what_the_compiler_says(
     precision: str, soc: str, make: Callable[[str, str], Made], tmp_path: Path
@@ -231,9 +240,9 @@ def test_where_a_file_runs_is_what_the_compiler_says(
     """The emulator's compiler does not refuse float maths for v68, which has none; that one is not asked."""
     file = make("bert", precision).file
     with dlc.open(file) as opened:
-        expected = BY_NAME[soc].arch >= need_of(opened).arch
+        expected = need_of(opened).fits(BY_NAME[soc])
     try:
-        prepare(file, tmp_path / "p.dlc", [BY_NAME[soc]])
+        isolated(_add_cache, file, tmp_path / "p.dlc", BY_NAME[soc])
         compiled = True
     except QnnError:
         compiled = False

@@ -44,6 +44,15 @@ class QuantizationOptions:
     arch: int = 73
 
 
+@dataclass(frozen=True)
+class QuantizerSpec:
+    """How one tensor is quantized: bits, symmetric or not, and the axis of per-channel weights (None: per tensor)."""
+
+    bits: int
+    symmetric: bool
+    axis: int | None
+
+
 def parse_method(text: str) -> Method:
     """The calibration method that `text` names.
 
@@ -95,6 +104,18 @@ class Simulator:
         """Names of the activation tensors that get an encoding."""
         quantizers = self.sim.qc_quantize_op_dict
         return [name for name in self.sim.activation_names if name in quantizers and quantizers[name].enabled]
+
+    def quantizers(self) -> dict[str, QuantizerSpec]:
+        """Every tensor that is quantized to at most 16 bits, by name; int32 biases are as good as float."""
+        return {
+            name: QuantizerSpec(
+                quantizer.bitwidth,
+                quantizer.use_symmetric_encodings,
+                quantizer.quant_info.channelAxis if quantizer.quant_info.usePerChannelMode else None,
+            )
+            for name, quantizer in self.sim.qc_quantize_op_dict.items()
+            if quantizer.enabled
+        }
 
     def calibrate_from_ranges(self, ranges: Ranges, constants: Mapping[str, Array]) -> None:
         """Set min-max encodings from observed ranges, with no further inference."""

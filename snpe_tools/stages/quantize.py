@@ -83,7 +83,7 @@ def quantize(
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
         simulator = Simulator(proto, options)
         _calibrate(simulator, proto, calibration, ranges)
-        made = _write(simulator, target, len(calibration))
+        made = write_quantized(simulator, target, len(calibration))
         notes.update(windows=made.windows, activation_encodings=made.activations)
     return made
 
@@ -162,7 +162,8 @@ def constants(model: onnx.ModelProto) -> dict[str, Array]:
     return {name: array for name, array in arrays.items() if array.dtype == np.float32}
 
 
-def _write(simulator: Simulator, target: Path, windows: int) -> Quantized:
+def write_quantized(simulator: Simulator, target: Path, windows: int) -> Quantized:
+    """Write the QDQ model and both encodings files of a calibrated simulator, together."""
     current, legacy = encoding_paths(target)
     with whole_files(target, current, legacy) as (new_model, new_current, new_legacy):
         new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")

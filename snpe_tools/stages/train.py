@@ -87,9 +87,8 @@ def train(
     tokenizer = load_fast_tokenizer(settings.base)
     task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings)
     model = to_device(load_base(settings.base, settings.dropout, settings.seed), settings)
-    state = StateFile(
-        output.with_name(f"{output.name}.training-state"), _identity(settings, data), settings.save_minutes
-    )
+    known = identity(settings, data, settings.base)
+    state = StateFile(output.with_name(f"{output.name}.training-state"), known, settings.save_minutes)
     if restart:
         state.remove()
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(model, settings)}")
@@ -99,10 +98,11 @@ def train(
     return result
 
 
-def _identity(settings: TrainingSettings, data: Path) -> str:
-    """What must be equal for a run to go on: all that decides the result."""
+def identity(settings: TrainingSettings, *sources: Path | str) -> str:
+    """What must be equal for a run to go on: all that decides the result. Of files and folders, their content."""
     decisive = settings.model_dump(mode="json", exclude={"save_minutes"})
-    text = json.dumps([decisive, sha256(data), versions()["torch"], versions()["transformers"]], sort_keys=True)
+    contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
+    text = json.dumps([decisive, contents, versions()["torch"], versions()["transformers"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -27,7 +27,8 @@ def score_model(model: nn.Module, windows: Windows, max_answer_length: int) -> Q
     result = np.zeros((2, *windows.input_ids.shape), np.float32)
     model.eval()
     with torch.inference_mode(), progress("scoring", len(windows)) as advance:
-        for rows, length in _by_length(windows):
+        for rows, longest in _by_length(windows):
+            length = getattr(model, "length", 0) or longest
             output = model(**model_inputs(model, windows, rows, length))
             result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
             advance(len(rows))

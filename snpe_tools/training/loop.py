@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,7 +86,7 @@ def _check(value: float, history: History) -> None:
 
 def _set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["scale"]
 
 
 @contextlib.contextmanager
@@ -115,12 +115,20 @@ def freeze(model: nn.Module, settings: TrainingSettings) -> None:
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
-    """AdamW; biases and normalization weights do not decay."""
+    """AdamW; biases and normalization weights do not decay.
+
+    A model may have `learning_rate_scales`: factors for the parameters whose names begin so.
+    """
     import torch
 
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    scales: Mapping[str, float] = getattr(model, "learning_rate_scales", {})
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            scale = next((scale for part, scale in scales.items() if name.startswith(part)), 1.0)
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((decay, scale), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": found, "weight_decay": decay, "scale": scale} for (decay, scale), found in groups.items()],
+        lr=settings.learning_rate,
+    )

@@ -36,7 +36,7 @@ def build(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """Checkpoint → ONNX → raw inputs → quantized → DLC → DLC with HTP caches; only what is out of date."""
+    """Checkpoint → DLC with HTP caches. Only what is out of date is made again."""
     given = locals()
     from snpe_tools import build as run_build
     from snpe_tools.qa.squad import evaluation_file
@@ -69,7 +69,7 @@ def score(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """F1 of every stage on the same questions; writes accuracy.json; exit code 6 when a stage lost too much."""
+    """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
     from snpe_tools import score as run_score
 
@@ -84,7 +84,7 @@ def score(
 
 
 def doctor(root: options.Root = Path(), as_json: options.Json = False) -> None:
-    """What this machine has for the flow, and what to do for what it lacks."""
+    """What this machine has and lacks. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
     from snpe_tools.stages.doctor import require_healthy
 

@@ -25,7 +25,7 @@ def export(
     tokenizer: Annotated[str, typer.Option(help="Tokenizer folder or hub name, the checkpoint by default.")] = "",
     as_json: options.Json = False,
 ) -> None:
-    """Checkpoint → simplified, fixed-shape ONNX whose attention mask survives quantization."""
+    """Checkpoint → fixed-shape ONNX. Its attention mask survives quantization."""
     from snpe_tools import export as run_export
 
     made = run_export(checkpoint, output, sequence_length=seq, mask_value=mask_value, tokenizer=tokenizer)
@@ -44,7 +44,7 @@ def simplify(
     shape: Annotated[list[str], typer.Option(help="Shape of a dynamic input: NAME=1,3,224,224.")] = [],  # noqa: B006
     as_json: options.Json = False,
 ) -> None:
-    """Any ONNX model → fixed shapes, simplified, int32 inputs, no constants that ruin quantization."""
+    """Any ONNX model → fixed shapes. Simplified, int32 inputs, no constants that ruin quantization."""
     from snpe_tools.stages.simplify import simplify as run_simplify
 
     made = run_simplify(model, output, options.parse_shapes(shape))
@@ -64,7 +64,7 @@ def inputs(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """Questions → raw files and list.txt, as the SNPE tools read them."""
+    """Questions → raw files and list.txt. As the SNPE tools read them."""
     from snpe_tools import inputs as run_inputs
     from snpe_tools.qa.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
 
@@ -87,7 +87,7 @@ def quantize(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """ONNX + calibration inputs → QDQ ONNX + encodings (AIMET 1.0.0 and 0.6.1)."""
+    """ONNX → QDQ ONNX and encodings. Calibrated on an input list; encodings in AIMET 1.0.0 and 0.6.1."""
     from snpe_tools import quantize as run_quantize
 
     made = run_quantize(
@@ -129,7 +129,7 @@ def convert(
 def prepare(
     dlc: ModelFile, output: options.Output, soc: options.SocName = "sm8650", as_json: options.Json = False
 ) -> None:
-    """DLC → DLC with a compiled HTP cache for each SoC."""
+    """DLC → DLC with an HTP cache per SoC."""
     from snpe_tools import prepare as run_prepare
     from snpe_tools.socs import parse_socs
 
@@ -149,7 +149,7 @@ def run(
     workers: Annotated[int, typer.Option(help="Child processes; 0 takes up to two.", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Execute the DLC file itself on the Hexagon emulator → Result_<i>/<tensor>.raw."""
+    """Execute a DLC on the HTP emulator. The file itself; writes Result_<i>/<tensor>.raw."""
     from snpe_tools import run as run_run
     from snpe_tools.socs import parse_socs
 
@@ -179,7 +179,7 @@ def compare(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run two models on the same inputs and compare their outputs."""
+    """Two models on the same inputs. How far their outputs are apart; ONNX or DLC."""
     from snpe_tools.socs import parse_socs
     from snpe_tools.stages.compare import compare as run_compare
 

@@ -15,7 +15,6 @@ from snpe_tools.qa.checkpoint import ARCHITECTURES
 from snpe_tools.socs import Soc, parse_socs
 
 FILE_NAME = "recipe.toml"
-_NEWEST_RULES = 73
 SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
 
 
@@ -79,14 +78,6 @@ class Recipe(BaseModel):
     def parsed_socs(self) -> tuple[Soc, ...]:
         """The SoCs as values."""
         return parse_socs(self.socs)
-
-    @property
-    def lowest_arch(self) -> int:
-        """The oldest Hexagon architecture among them, whose rules quantization keeps to.
-
-        AIMET has the same rules for all from v73 on; v69 and v68 allow fewer weights an encoding per channel.
-        """
-        return min(_NEWEST_RULES, *(soc.arch for soc in self.parsed_socs))
 
 
 def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours

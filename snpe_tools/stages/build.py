@@ -161,9 +161,7 @@ def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
         from snpe_tools.quantization.simulator import QuantizationOptions
         from snpe_tools.stages.quantize import quantize
 
-        options = QuantizationOptions(
-            precision, recipe.method, recipe.per_channel, recipe.percentile, recipe.lowest_arch
-        )
+        options = QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile)
         made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
         return {"windows": made.windows, "activation_encodings": made.activations}
 
@@ -176,7 +174,7 @@ def _quantization(recipe: Recipe, precision: Precision) -> dict[str, Any]:
     """What decides the encodings; recorded beside the DLC, too."""
     chosen = recipe.model_dump(include={"method", "percentile", "per_channel", "calibration_windows"})
     return chosen | {
-        "precision": str(precision), "arch": recipe.lowest_arch, "calibration": recipe.calibration or "shipped"
+        "precision": str(precision), "calibration": recipe.calibration or "shipped"
     }  # fmt: skip
 
 

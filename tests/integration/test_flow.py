@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import snpe_tools.dlc as dlc_format
+from snpe_tools.answer_sheet import load_sheet
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from snpe_tools.workspace import Workspace
 from tests.integration.conftest import SEQUENCE
@@ -122,6 +123,26 @@ def test_accuracy_json_says_what_was_measured_and_how(
     assert (document["dataset"], document["questions"], document["precision"]) == ("shipped", 12, "w8a16")
     assert (document["passed"], document["max_drop"]) == (True, 100)
     assert document["runtime"]["onnxruntime-qnn"] == "2.7.0"  # type: ignore[index]
+
+
+def test_scores_come_with_their_uncertainty_and_every_answer(
+    root: Path, scored: tuple[subprocess.CompletedProcess[str], dict[str, object]]
+) -> None:
+    shown, document = scored
+    folder = root / "Models" / "tiny"
+    sheet = load_sheet(folder / "answers.json")
+    assert sheet.stages == [stage["stage"] for stage in document["stages"]]  # type: ignore[attr-defined]
+    assert len(sheet.questions) == 12
+    for stage in document["stages"]:  # type: ignore[attr-defined]
+        each = [asked.answers[stage["stage"]].f1 for asked in sheet.questions]
+        assert stage["f1"] == pytest.approx(sum(each) / 12, abs=1e-4)
+        assert stage["f1_interval"][0] <= stage["f1"] <= stage["f1_interval"][1]
+        assert stage["f1_ties"][0] <= stage["f1"] <= stage["f1_ties"][1]
+    assert len(document["pairs"]) == 6  # type: ignore[arg-type]
+    assert "95 % interval: where F1 would lie" in shown.stderr
+    layers = json.loads((folder / "layers.json").read_text())
+    assert (layers["first"], layers["second"], layers["inferences"]) == ("tiny.onnx", "tiny.w8a16.qdq.onnx", 4)
+    assert len(layers["layers"]) > 50
 
 
 def test_the_gate_refuses_with_its_own_exit_code(root: Path) -> None:

@@ -31,18 +31,22 @@ _LARGEST_DB = 120.0
 
 
 def draw_scores(stages: Sequence[StageRow]) -> str:
-    """F1 of each stage with its 95 % interval."""
-    figure, axes = _figure(0.75 + 0.42 * len(stages))
+    """F1 of each stage with its 95 % interval, and the float model's on the same questions."""
+    figure, axes = _figure(1.0 + 0.42 * len(stages))
     places = range(len(stages))[::-1]
     middle = [stage.f1 for stage in stages]
     low = [max(0.0, stage.f1 - stage.f1_interval[0]) for stage in stages]
     high = [max(0.0, stage.f1_interval[1] - stage.f1) for stage in stages]
-    axes.errorbar(middle, places, xerr=(low, high), fmt="o", color=_INK, ecolor=_FAINT, elinewidth=3, markersize=6)
+    axes.errorbar(middle, places, xerr=(low, high), fmt="o", color=_INK, ecolor=_FAINT, elinewidth=3, markersize=6,
+                  label="stage")  # fmt: skip
+    axes.plot([stage.float_f1 for stage in stages], places, "|", color=_SEEN, markersize=14, markeredgewidth=2,
+              label="float on the same questions")  # fmt: skip
     for place, stage in zip(places, stages, strict=True):
-        axes.annotate(f"{stage.f1:.1f}", (stage.f1, place), (0, 7), textcoords="offset points", ha="center")
+        axes.annotate(f"{stage.f1:.1f}", (stage.f1, place), (0, 10), textcoords="offset points", ha="center")
     axes.set_yticks(list(places), [f"{stage.stage}\n{stage.questions} questions" for stage in stages])
-    axes.set(xlabel="F1, percent (line: 95 % interval)", ylim=(-0.6, len(stages) - 0.3))
+    axes.set(xlabel="F1, percent (line: 95 % interval)", ylim=(-0.6, len(stages) - 0.2))
     _grid(axes, "x")
+    _legend(figure, axes)
     return _svg(figure, "F1 of each stage with its 95 percent interval")
 
 

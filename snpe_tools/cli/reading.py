@@ -17,6 +17,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Page to write; Models/<model>/report.html by default.")
     ] = None,
+    layers: Annotated[
+        Path | None, typer.Option(help="What `compare --layers -o` wrote; float against QDQ by default.")
+    ] = None,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
@@ -24,7 +27,7 @@ def report(
     from snpe_tools import report as run_report
     from snpe_tools.files import size_of
 
-    page = run_report(model, root, output)
+    page = run_report(model, root, output, layers=layers)
     say(f"{page}: {size_of(page) / 1e3:.0f} kB. Open it in any browser.")
     finish({"report": page, "bytes": size_of(page)}, as_json=as_json)
 

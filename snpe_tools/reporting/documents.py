@@ -109,14 +109,19 @@ class Documents:
     made: dict[str, Provenance]
 
 
-def load_documents(space: Workspace) -> Documents:
+def load_documents(space: Workspace, layers_file: Path | None = None) -> Documents:
     """What stands in a model's folder.
+
+    Args:
+        layers_file: what `compare --layers -o` wrote, instead of the folder's own.
 
     Raises:
         DataError, InputError: something is missing, damaged, or was written by an older version.
     """
     accuracy = _load(space.accuracy, Accuracy)
-    layers = _load(space.layers, Layers) if space.layers.is_file() and "fp16" not in accuracy.precision else None
+    kept = space.layers if space.layers.is_file() and accuracy.precision != "fp16" else None
+    compared = layers_file or kept
+    layers = _load(compared, Layers) if compared else None
     made = {
         file.name.removesuffix(".provenance.json"): _load(file, Provenance)
         for file in sorted(space.folder.glob("*.provenance.json"))

@@ -10,13 +10,14 @@ from snpe_tools.reporting.page import render
 from snpe_tools.workspace import Workspace
 
 
-def report(model: str, root: Path = Path(), target: Path | None = None) -> Path:
+def report(model: str, root: Path = Path(), target: Path | None = None, *, layers: Path | None = None) -> Path:
     """Write the page of a model's last scores.
 
     Args:
         model: a folder below Models/.
         root: folder that holds Models/.
         target: the file to write, `Models/<model>/report.html` by default.
+        layers: what `compare --layers -o` wrote, to show instead of float against QDQ.
 
     Returns:
         The page: one file, no network, no scripts.
@@ -27,5 +28,5 @@ def report(model: str, root: Path = Path(), target: Path | None = None) -> Path:
     """
     space = Workspace(root, model)
     target = target or space.report
-    write_text(target, render(load_documents(space)))
+    write_text(target, render(load_documents(space, layers)))
     return target

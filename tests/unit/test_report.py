@@ -87,6 +87,16 @@ def test_the_page_needs_nothing_else_and_shows_what_was_found(scored: Workspace)
     assert "DATA=&#39;some data.json&#39;" in page
 
 
+def test_the_tensors_of_another_comparison_can_be_shown(scored: Workspace) -> None:
+    _write_layers(scored)
+    other = scored.root / "dlc.json"
+    other.write_text(scored.layers.read_text().replace("q.onnx", "m.dlc"))
+    assert "m.dlc against f.onnx" in report("m", scored.root, layers=other).read_text()
+    other.write_text("{}")
+    with pytest.raises(DataError, match=r"dlc\.json"):
+        report("m", scored.root, layers=other)
+
+
 def test_pictures_are_whole_follow_the_page_and_do_not_share_ids(scored: Workspace) -> None:
     _write_layers(scored)
     page = report("m", scored.root).read_text()

@@ -33,11 +33,13 @@ RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PREC
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
 
-.PHONY: help venv dlc accuracy doctor test lint types check clean
+.PHONY: help venv dlc accuracy report notebook doctor test lint types check clean
 
 help:
 	@echo 'make dlc         checkpoint -> ONNX -> raw inputs -> quantized -> DLC -> DLC with HTP caches'
 	@echo 'make accuracy    F1 of every stage on the same questions; refuses a model that lost too much'
+	@echo 'make report      the last scores as one HTML page: Models/<model>/report.html'
+	@echo 'make notebook    the notebooks in a browser on this machine'
 	@echo 'make doctor      what this machine has, and what to do for what it lacks'
 	@echo 'make venv        the pinned environment in .venv'
 	@echo 'make test        all tests        make check    lint, types and tests'
@@ -77,6 +79,12 @@ dlc: venv
 
 accuracy: venv
 	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
+
+report: venv
+	@$(BIN)/snpe-tools report --model $(call quote,$(MODEL))
+
+notebook: venv
+	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 accuracy/accuracy_analyzer.ipynb
 
 doctor: venv
 	@$(BIN)/snpe-tools doctor

@@ -74,6 +74,21 @@ class Workspace:
         """The scores of every stage."""
         return self.folder / "accuracy.json"
 
+    @property
+    def answers(self) -> Path:
+        """What every stage answered."""
+        return self.folder / "answers.json"
+
+    @property
+    def layers(self) -> Path:
+        """Float against quantized, tensor by tensor."""
+        return self.folder / "layers.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that `report` writes."""
+        return self.folder / "report.html"
+
     def raws(self, name: str) -> Path:
         """A folder of raw inputs."""
         return self.root / "raw_inputs" / self.model / name

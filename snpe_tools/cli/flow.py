@@ -16,6 +16,7 @@ from snpe_tools.progress import say
 if TYPE_CHECKING:
     from snpe_tools.comparison import StageScore
     from snpe_tools.recipe import Recipe
+    from snpe_tools.significance import Pair
     from snpe_tools.stages.build import Done
     from snpe_tools.stages.score import Scored
 
@@ -135,19 +136,31 @@ def _again(command: str, given: Mapping[str, Any]) -> str:
 
 def _show_scores(scored: Scored) -> None:
     document = scored.document
+    from snpe_tools.comparison import FLOAT_STAGE
+
     say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
-    columns = ("stage", "questions", "F1", "EM", "float F1", "same answers", "SQNR dB", "NaN/Inf", "s/inference")
-    table(columns, [_score_row(stage) for stage in scored.scores.stages])
+    columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "same answers",
+               "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
+    verdicts = {pair.second: _verdict(pair) for pair in scored.scores.pairs if pair.first == FLOAT_STAGE}
+    table(columns, [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages])
     say(_explain(scored))
 
 
-def _score_row(stage: StageScore) -> tuple[str, ...]:
+def _verdict(pair: Pair) -> str:
+    if not pair.changed:
+        return "none"
+    return f"{'real' if pair.is_news else 'maybe luck'} (p {pair.p_value:.2f})"
+
+
+def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
     return (
         stage.stage,
         str(stage.questions),
         f"{stage.f1:.2f}",
+        "{:.1f} … {:.1f}".format(*stage.f1_interval),
         f"{stage.em:.2f}",
         f"{stage.float_f1:.2f}",
+        verdict,
         f"{stage.same:.1f} %",
         decibel(stage.sqnr_db),
         str(stage.not_finite),
@@ -155,9 +168,22 @@ def _score_row(stage: StageScore) -> tuple[str, ...]:
     )
 
 
+def _ties(stage: StageScore) -> str:
+    low, high = stage.f1_ties
+    return (
+        f"{stage.stage}: spans of equal score; the rule (earlier window, earlier start, shorter span) gives "
+        f"F1 {stage.f1:.2f}, others {low:.2f} to {high:.2f}."
+    )
+
+
 def _explain(scored: Scored) -> str:
     fewest = min(scored.scores.stages, key=lambda stage: stage.questions)
-    lines = ["float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device."]
+    lines = [
+        "95 % interval: where F1 would lie with other questions of the kind.",
+        "maybe luck: a difference from float as large comes about by chance in more than 1 of 20 trials.",
+        "float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device.",
+    ]
+    lines += [_ties(stage) for stage in scored.scores.stages if stage.f1_ties[0] < stage.f1_ties[1]]
     if fewest.questions < scored.document["questions"]:
         lines.append(
             f"The emulator is asked a fixed, evenly spread sample; of {fewest.questions} questions one is worth "

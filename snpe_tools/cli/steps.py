@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snpe_tools.cli import options
-from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.output import finish, seconds, size, table
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
@@ -169,32 +169,3 @@ def run(
         f"{seconds(made.seconds)} s each on the emulator, which says nothing about a device."
     )
     finish(made, as_json=as_json)
-
-
-def compare(
-    first: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
-    inputs: options.InputsFile,
-    soc: options.SocName = "sm8650",
-    native: options.Native = False,
-    as_json: options.Json = False,
-) -> None:
-    """Two models on the same inputs. How far their outputs are apart; ONNX or DLC."""
-    from snpe_tools.socs import parse_socs
-    from snpe_tools.stages.compare import compare as run_compare
-
-    found = run_compare(first, second, inputs, soc=parse_socs(soc)[0], native=native)
-    rows = [
-        (
-            item.output,
-            f"{item.cosine:.6f}",
-            decibel(item.sqnr_db),
-            f"{item.largest:.3g}",
-            f"{item.mean:.3g}",
-            f"{item.equal:.1f} %",
-            str(sum(item.not_finite)),
-        )
-        for item in found
-    ]
-    table(("output", "cosine", "SQNR dB", "largest error", "mean error", "equal", "NaN/Inf"), rows)
-    finish(found, as_json=as_json)

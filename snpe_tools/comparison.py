@@ -99,8 +99,23 @@ class Scores:
 
     @property
     def failed(self) -> list[StageScore]:
-        """Stages that the gate refuses: they lost more than `max_drop`, or computed NaN or infinite logits."""
-        return [stage for stage in self.stages if stage.drop > self.max_drop or stage.not_finite]
+        """Stages that the gate refuses: they lost more than `max_drop`, or computed NaN or infinite logits.
+
+        A stage that was asked a sample only is not refused for a loss that may be luck: one question of 32 is 3 F1.
+        """
+        lost = [stage for stage in self.stages if stage.drop > self.max_drop]
+        return [stage for stage in self.stages if stage.not_finite or (stage in lost and stage not in self.undecided)]
+
+    @property
+    def undecided(self) -> list[StageScore]:
+        """Stages whose sample lost more than `max_drop`, though no more than chance would take."""
+        reference = self.stages[0]
+        lucky = {pair.second for pair in self.pairs if pair.first == reference.stage and not pair.is_news}
+        return [
+            stage
+            for stage in self.stages
+            if stage.drop > self.max_drop and stage.questions < reference.questions and stage.stage in lucky
+        ]
 
     def check(self) -> None:
         """The gate.

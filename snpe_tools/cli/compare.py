@@ -34,7 +34,7 @@ def compare(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run two models on the same inputs and compare their outputs, or with --layers every tensor between."""
+    """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
     from snpe_tools.socs import parse_socs
 
     meant = parse_socs(soc)[0]

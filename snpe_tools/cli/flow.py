@@ -168,6 +168,10 @@ def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
     )
 
 
+def _but(scored: Scored) -> str:
+    return ", luck aside" if scored.scores.undecided else ""
+
+
 def _ties(stage: StageScore) -> str:
     low, high = stage.f1_ties
     return (
@@ -189,6 +193,13 @@ def _explain(scored: Scored) -> str:
             f"The emulator is asked a fixed, evenly spread sample; of {fewest.questions} questions one is worth "
             f"{100 / fewest.questions:.1f} F1. QUESTIONS=N or all asks every stage the same number."
         )
+    lines += [
+        f"{stage.stage}: {stage.drop:.2f} F1 below float on a sample of {stage.questions}, which may be luck: "
+        "QUESTIONS=100 decides."
+        for stage in scored.scores.undecided
+    ]
     if not scored.scores.failed:
-        lines.append(f"Passed: no stage lost more than {scored.scores.max_drop:g} F1. Written to {scored.file}.")
+        lines.append(
+            f"Passed: no stage lost more than {scored.scores.max_drop:g} F1{_but(scored)}. Written to {scored.file}."
+        )
     return "\n".join(lines)

@@ -23,7 +23,7 @@ def report(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """The last scores of a model as one HTML page that needs no network."""
+    """The last scores as one HTML page. It needs no network."""
     from snpe_tools import report as run_report
     from snpe_tools.files import size_of
 
@@ -38,7 +38,7 @@ def explain(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """One question of the last scores: what every stage answered."""
+    """One question through every stage. As the last scores have it."""
     from snpe_tools import explain as run_explain
 
     found = run_explain(question, model, root)

@@ -29,7 +29,7 @@ from snpe_tools.toolchains.sdk_commands import (
     preparation_command,
 )
 from snpe_tools.toolchains.sdk_environment import Sdk
-from snpe_tools.toolchains.sdk_run import log_file, run_tool
+from snpe_tools.toolchains.sdk_run import new_log, run_tool
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class SdkTools:
         """See `Toolchain.convert`: convert, quantize where that is asked for, and check what was written."""
         commands = conversion_commands(self.sdk, job)
         lay_out(job, folder)
-        log = log_file(job.target)
-        log.unlink(missing_ok=True)
+        log = new_log(job.target)
         for command in commands:
             run_tool(self.sdk, command, folder, log)
             with open_result(folder / command.output, command.tool) as dlc:
@@ -69,8 +68,7 @@ class SdkTools:
             outputs = [tensor.name for tensor in source.graph.outputs]
         name = job.target.name if job.target.name != job.dlc.name else f"prepared.{job.target.name}"
         command = preparation_command(job.dlc.name, name, job.socs, outputs)
-        log = log_file(job.target)
-        log.unlink(missing_ok=True)
+        log = new_log(job.target)
         finished = run_tool(self.sdk, command, folder, log)
         with open_result(folder / name, command.tool) as dlc:
             check_caches(dlc, command.tool, job.socs, outputs, finished.output)

@@ -86,7 +86,7 @@ def preparation_command(dlc: str, target: str, socs: Sequence[Soc], outputs: Seq
         Option("--input_dlc", (dlc,), "compiled as it is: nothing is quantized here"),
         Option("--output_dlc", (target,), "the same DLC with a cache per SoC"),
         Option("--htp_socs", (",".join(soc.name for soc in socs),), "the tool's default is a single one, by version"),
-        Option("--set_output_tensors", (",".join(outputs),), "what net-run asks for: others make the cache useless"),
+        Option("--set_output_tensors", (",".join(sorted(outputs)),), "as net-run asks; others make the cache useless"),
     )
     return Command("snpe-dlc-graph-prepare", options, target)
 

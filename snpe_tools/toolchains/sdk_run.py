@@ -24,9 +24,17 @@ _MOST_KINDS = 12
 _SIGNALLED = 128
 
 
-def log_file(target: Path) -> Path:
-    """Where the tools' own words are kept: beside what they made."""
-    return target.with_name(f"{target.name}.log")
+def new_log(target: Path) -> Path:
+    """An empty log beside what the tools make; it stays, and more so when they fail.
+
+    Raises:
+        StorageError: no permission to write there.
+    """
+    log = target.with_name(f"{target.name}.log")
+    with storage_errors(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+    return log
 
 
 class Condenser:

@@ -171,7 +171,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-_MAKE_NOTHING = {"cli", "training", "comparison.py", "compare.py", "doctor.py", "run.py", "score.py", "train.py"}
+_MAKE_NOTHING = {
+    "cli",
+    "training",
+    "comparison.py",
+    "compare.py",
+    "doctor.py",
+    "sdk_doctor.py",
+    "dry_run.py",
+    "run.py",
+    "score.py",
+    "train.py",
+}
 """Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from snpe_tools.spec import TensorSpec
 from snpe_tools.toolchains import Quantization
 
 _SHOWN = 3
+_NAMELESS = {"aip", "backend"}
+"""Caches of older SDKs do not say for which SoC they are: there the tool's summary is all there is."""
 _HINT = "The file is not kept. See the log; report the SDK's version with it."
 
 
@@ -125,6 +128,8 @@ def check_caches(dlc: Dlc, tool: str, socs: Sequence[Soc], outputs: Sequence[str
     """
     caches = {cache.soc: cache.bytes for cache in compiled_caches(dlc)}
     missing = [soc.name for soc in socs if soc.name not in caches]
+    if _NAMELESS & set(caches):
+        missing = [name for name in missing if not re.search(rf"\b{name}\s*:\s*Success", output, re.IGNORECASE)]
     if missing:
         said = "".join(f"\n    {line}" for line in _summary(output))
         raise ConversionError(

@@ -120,7 +120,7 @@ def convert(
     ] = None,
     encodings: Annotated[
         Path | None,
-        typer.Option("--encodings", "-e", help="With the SDK and --inputs: AIMET encodings (0.6.1) to apply"),
+        typer.Option("--encodings", "-e", help="With the SDK and --inputs: AIMET encodings to apply."),
     ] = None,
     precision: Annotated[str, typer.Option(help="With the SDK and --inputs: w8a8, w8a16 or w16a16.")] = "w8a16",
     as_json: options.Json = False,

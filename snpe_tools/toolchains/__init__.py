@@ -22,7 +22,7 @@ class Quantization:
 
     Attributes:
         input_list: calibration inputs, float32 raws.
-        encodings: AIMET encodings (0.6.1) to apply; None lets the toolchain find its own from the inputs.
+        encodings: AIMET encodings to apply, format 1.0.0 or 0.6.1; None lets the toolchain find its own.
     """
 
     options: QuantizationOptions

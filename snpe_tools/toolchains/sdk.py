@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.errors import UsageError
-from snpe_tools.files import write_text
+from snpe_tools.files import write_json, write_text
+from snpe_tools.inspection.aimet import as_0_6_1
 from snpe_tools.progress import Advance
 from snpe_tools.tensors import check_list, named, read_list
 from snpe_tools.toolchains import Conversion, Made, Preparation
@@ -96,7 +96,7 @@ def lay_out(job: Conversion, folder: Path) -> None:
         )
     if job.quantization:
         if job.quantization.encodings:
-            shutil.copyfile(job.quantization.encodings, folder / Names.of(job).encodings)
+            write_json(folder / Names.of(job).encodings, as_0_6_1(job.quantization.encodings))
         _write_list(job, job.quantization.input_list, folder)
 
 

@@ -62,8 +62,11 @@ class Names:
 
     @classmethod
     def of(cls, job: Conversion) -> Names:
-        """Their names; the quantizer's output, or else the converter's, is named as the user's DLC."""
-        floating = f"{job.graph}.float.dlc" if job.quantization else job.target.name
+        """Their names; the quantizer's output, or else the converter's, is named as the user's DLC.
+
+        The other DLC's name is longer than that one, so that no tool reads the file it writes.
+        """
+        floating = f"{job.target.stem}.float.dlc" if job.quantization else job.target.name
         return cls(job.onnx.name, f"{job.graph}.encodings", floating, job.target.name)
 
 

@@ -145,8 +145,8 @@ def test_the_sdks_own_calibration(
 @pytest.mark.parametrize(
     ("lie", "family", "words"),
     [
-        ("no-file", "snpe", r"snpe-onnx-to-dlc reported success, and wrote no m\.float\.dlc"),
-        ("no-file", "qairt", r"qairt-converter reported success, and wrote no m\.float\.dlc"),
+        ("no-file", "snpe", r"snpe-onnx-to-dlc reported success, and wrote no m\.w8a16\.float\.dlc"),
+        ("no-file", "qairt", r"qairt-converter reported success, and wrote no m\.w8a16\.float\.dlc"),
         ("empty-file", "snpe", "wrote an empty"),
         ("cut-file", "snpe", "no readable DLC"),
         ("lost-output", "snpe", "with the outputs"),
@@ -235,6 +235,17 @@ def test_a_quantized_model_is_not_quantized_again(
         convert(tiny("bert", "w8a16").source, tmp_path / "m.dlc", toolchain=sdk(), quantization=asked)
     with pytest.raises(UsageError, match="quantizes nothing itself"):
         convert(tiny("bert", "w8a16").source, tmp_path / "m.dlc", quantization=asked)
+
+
+def test_encodings_reach_the_tools_in_the_format_that_all_of_them_read(
+    sdk: Sdks, model: Path, asked: Quantization, encodings: Path, tmp_path: Path
+) -> None:
+    """The double reads 0.6.1 alone, and fails on 1.0.0."""
+    newer = encodings.with_name("m.encodings")
+    assert json.loads(newer.read_text())["version"] == "1.0.0"
+    again = Quantization(asked.options, asked.input_list, newer)
+    made = convert(model, tmp_path / "m.float.dlc", name="m", toolchain=sdk(), quantization=again)
+    assert (made.notes["encodings"]["applied"], made.notes["encodings"]["changed"]) == (79, 0)
 
 
 def test_the_wrapper_of_older_sdks_works_as_well(sdk: Sdks, model: Path, asked: Quantization, tmp_path: Path) -> None:

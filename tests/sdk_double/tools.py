@@ -19,7 +19,7 @@ LIES = {
     "lost-output": "the converter drops an output",
     "segfault": "the quantizer dies in the calibration run",
     "float-int8": "the quantizer says success and copies the float model",
-    "wrong-bits": "the quantizer ignores the bit widths",
+    "wrong-bits": "the quantizer ignores the bit widths, those of the encodings too",
     "ignored-encodings": "the quantizer ignores our encodings",
     "half-socs": "graph-prepare fails for the last SoC, and ends with 0",
     "half-socs-success": "graph-prepare says success for a SoC that it has not prepared",
@@ -107,7 +107,7 @@ def snpe_dlc_quant(words: Sequence[str], version: str, lie: str) -> int:
     if lie == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     precision = (8, 8) if lie == "wrong-bits" else (int(asked.weights_bitwidth or 8), int(asked.act_bitwidth or 8))
-    apply = asked.override_params and lie != "ignored-encodings"
+    apply = asked.override_params and lie not in {"ignored-encodings", "wrong-bits"}
     if lie == "float-int8":
         target.write_bytes(source.read_bytes())
     else:
@@ -136,7 +136,7 @@ def qairt_quantizer(words: Sequence[str], version: str, lie: str) -> int:
     if lie == "float-int8":
         target.write_bytes(source.read_bytes())
     else:
-        apply = work.overrides_applied(source) and lie != "ignored-encodings"
+        apply = work.overrides_applied(source) and lie not in {"ignored-encodings", "wrong-bits"}
         work.quantize(
             source, target, Path(asked.input_list), precision, method, asked.use_per_channel_quantization, apply
         )

@@ -10,7 +10,7 @@ import pytest
 
 from snpe_tools import dlc
 from snpe_tools.errors import DataError
-from snpe_tools.inspection.aimet import AimetEncoding, encodings_of, load_encodings, plain_name, to_document
+from snpe_tools.inspection.aimet import AimetEncoding, as_0_6_1, encodings_of, load_encodings, plain_name, to_document
 from snpe_tools.inspection.audit import audit
 from snpe_tools.inspection.extract import extract
 from tests.dlc_files import (
@@ -55,6 +55,15 @@ def test_the_older_format_states_both_ends(opened: dlc.Dlc) -> None:
         }
     ]
     assert [entry["min"] for entry in found["param_encodings"]["w"]] == [-64.0, -32.0]
+
+
+def test_a_newer_file_is_rewritten_and_an_older_one_is_kept(opened: dlc.Dlc, tmp_path: Path) -> None:
+    rows = [*encodings_of(opened), AimetEncoding("f", 16, (), (), symmetric=False, is_float=True)]
+    for version in ("1.0.0", "0.6.1"):
+        file = tmp_path / version
+        file.write_text(json.dumps(to_document(rows, version)))  # type: ignore[arg-type]
+        assert as_0_6_1(file) == to_document(rows, "0.6.1")
+    assert as_0_6_1(tmp_path / "1.0.0")["activation_encodings"]["f"] == [{"bitwidth": 16, "dtype": "float"}]
 
 
 def test_a_float_model_has_no_encodings(tmp_path: Path) -> None:

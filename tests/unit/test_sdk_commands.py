@@ -54,7 +54,7 @@ QAIRT_CONVERT = (
     "--source_model_input_shape attention_mask 1,384 --source_model_input_shape token_type_ids 1,384 "
     "--out_tensor_node start_logits --out_tensor_node end_logits"
 )
-FILES = "--input_dlc bert.float.dlc --input_list calibration.txt"
+FILES = "--input_dlc bert.w8a16.float.dlc --input_list calibration.txt"
 BITS = "--weights_bitwidth 8 --act_bitwidth 16 --bias_bitwidth 32"
 
 
@@ -65,7 +65,7 @@ def _lines(sdk: Sdk, job: Conversion) -> list[str]:
 @pytest.mark.parametrize("name", VERSIONS)
 def test_our_encodings_are_stored_by_the_converter_and_applied_by_the_quantizer(name: str, tmp_path: Path) -> None:
     assert _lines(_sdk(tmp_path, name, "snpe"), _job()) == [
-        f"{SNPE_CONVERT} --quantization_overrides bert.encodings --output_path bert.float.dlc",
+        f"{SNPE_CONVERT} --quantization_overrides bert.encodings --output_path bert.w8a16.float.dlc",
         f"snpe-dlc-quant {FILES} --output_dlc bert.w8a16.dlc {BITS} --override_params",
     ]
 
@@ -73,7 +73,8 @@ def test_our_encodings_are_stored_by_the_converter_and_applied_by_the_quantizer(
 @pytest.mark.parametrize("name", NEW)
 def test_the_qairt_family_applies_encodings_at_conversion(name: str, tmp_path: Path) -> None:
     assert _lines(_sdk(tmp_path, name, "qairt"), _job()) == [
-        f"{QAIRT_CONVERT} --quantization_overrides bert.encodings --float_bitwidth 32 --output_path bert.float.dlc",
+        f"{QAIRT_CONVERT} --quantization_overrides bert.encodings --float_bitwidth 32 "
+        "--output_path bert.w8a16.float.dlc",
         f"qairt-quantizer {FILES} --output_dlc bert.w8a16.dlc {BITS}",
     ]
 
@@ -90,7 +91,7 @@ def test_the_sdks_own_calibration_in_the_spelling_of_its_version(
     name: str, method: str, flags: str, tmp_path: Path
 ) -> None:
     assert _lines(_sdk(tmp_path, name, "snpe"), _job(encodings=False, method=method)) == [
-        f"{SNPE_CONVERT} --output_path bert.float.dlc",
+        f"{SNPE_CONVERT} --output_path bert.w8a16.float.dlc",
         f"snpe-dlc-quant {FILES} --output_dlc bert.w8a16.dlc {BITS} {flags}",
     ]
 

@@ -58,12 +58,12 @@ def test_the_older_format_states_both_ends(opened: dlc.Dlc) -> None:
 
 
 def test_a_newer_file_is_rewritten_and_an_older_one_is_kept(opened: dlc.Dlc, tmp_path: Path) -> None:
-    rows = [*encodings_of(opened), AimetEncoding("f", 16, (), (), symmetric=False, is_float=True)]
-    for version in ("1.0.0", "0.6.1"):
-        file = tmp_path / version
-        file.write_text(json.dumps(to_document(rows, version)))  # type: ignore[arg-type]
-        assert as_0_6_1(file) == to_document(rows, "0.6.1")
-    assert as_0_6_1(tmp_path / "1.0.0")["activation_encodings"]["f"] == [{"bitwidth": 16, "dtype": "float"}]
+    older, newer = (to_document(encodings_of(opened), version) for version in ("0.6.1", "1.0.0"))  # type: ignore[arg-type]
+    newer["activation_encodings"].append({"name": "f", "enc_type": "PER_TENSOR", "dtype": "FLOAT", "bw": 16})
+    older["activation_encodings"]["f"] = [{"bitwidth": 16, "dtype": "float"}]
+    for name, content in (("old", older), ("new", newer)):
+        (tmp_path / name).write_text(json.dumps(content))
+        assert as_0_6_1(tmp_path / name) == older
 
 
 def test_a_float_model_has_no_encodings(tmp_path: Path) -> None:

@@ -72,9 +72,9 @@ def test_our_encodings_are_stored_by_the_converter_and_applied_by_the_quantizer(
 
 @pytest.mark.parametrize("name", NEW)
 def test_the_qairt_family_applies_encodings_at_conversion(name: str, tmp_path: Path) -> None:
+    stored = "--quantization_overrides bert.encodings"
     assert _lines(_sdk(tmp_path, name, "qairt"), _job()) == [
-        f"{QAIRT_CONVERT} --quantization_overrides bert.encodings --float_bitwidth 32 "
-        "--output_path bert.w8a16.float.dlc",
+        f"{QAIRT_CONVERT} {stored} --float_bitwidth 32 --output_path bert.w8a16.float.dlc",
         f"qairt-quantizer {FILES} --output_dlc bert.w8a16.dlc {BITS}",
     ]
 

@@ -10,7 +10,15 @@ import pytest
 
 from snpe_tools import dlc
 from snpe_tools.errors import DataError
-from snpe_tools.inspection.aimet import AimetEncoding, as_0_6_1, encodings_of, load_encodings, plain_name, to_document
+from snpe_tools.inspection.aimet import (
+    VERSIONS,
+    AimetEncoding,
+    as_0_6_1,
+    encodings_of,
+    load_encodings,
+    plain_name,
+    to_document,
+)
 from snpe_tools.inspection.audit import audit
 from snpe_tools.inspection.extract import extract
 from tests.dlc_files import (
@@ -58,7 +66,7 @@ def test_the_older_format_states_both_ends(opened: dlc.Dlc) -> None:
 
 
 def test_a_newer_file_is_rewritten_and_an_older_one_is_kept(opened: dlc.Dlc, tmp_path: Path) -> None:
-    older, newer = (to_document(encodings_of(opened), version) for version in ("0.6.1", "1.0.0"))  # type: ignore[arg-type]
+    older, newer = (to_document(encodings_of(opened), version) for version in VERSIONS[::-1])
     newer["activation_encodings"].append({"name": "f", "enc_type": "PER_TENSOR", "dtype": "FLOAT", "bw": 16})
     older["activation_encodings"]["f"] = [{"bitwidth": 16, "dtype": "float"}]
     for name, content in (("old", older), ("new", newer)):

@@ -78,7 +78,7 @@ def test_provenance_stands_beside_every_artefact(root: Path) -> None:
     known = json.loads((root / "Models" / "tiny" / "tiny.w8a16.dlc.provenance.json").read_text())
     assert known["step"] == "convert"
     assert len(known["inputs"]["onnx"]["sha256"]) == 64
-    assert known["settings"] == {"name": "tiny"}
+    assert (known["settings"]["name"], known["settings"]["toolchain"]) == ("tiny", "pypi")
     assert known["versions"]["onnxruntime-qnn"] == "2.7.0"
     assert known["notes"]["operations"]["LayerNorm"] == 5
 

@@ -16,6 +16,10 @@ QUESTIONS   ?=
 MAX_DROP    ?=
 WORKERS     ?=
 TOOLCHAIN   ?=
+QUANTIZER   ?=
+SDK_TOOLS   ?=
+SDK_PYTHON  ?=
+DRY_RUN     ?=
 DEVICE      ?=
 # Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -28,7 +32,8 @@ option = $(if $(strip $(2)),$(1) $(call quote,$(2)))
 RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PRECISION)) $(call option,--soc,$(SOC)) \
 	$(call option,--seq,$(SEQ)) $(call option,--calibration,$(CALIBRATION)) $(call option,--windows,$(WINDOWS)) \
 	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) \
-	$(call option,--toolchain,$(TOOLCHAIN)) $(if $(call yes,$(RANDOM)),--random) \
+	$(call option,--toolchain,$(TOOLCHAIN)) $(call option,--quantizer,$(QUANTIZER)) \
+	$(call option,--sdk-tools,$(SDK_TOOLS)) $(call option,--sdk-python,$(SDK_PYTHON)) $(if $(call yes,$(RANDOM)),--random) \
 	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
@@ -60,7 +65,11 @@ help:
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
-	@echo '  TOOLCHAIN    who makes the DLC: pypi                                 (pypi)'
+	@echo '  TOOLCHAIN    who makes the DLC: pypi, or sdk (SNPE, QAIRT)           (sdk where SNPE_ROOT is set)'
+	@echo '  QUANTIZER    with the SDK, who finds encodings: aimet or sdk         (aimet)'
+	@echo '  SDK_TOOLS    with the SDK: its snpe or its qairt tools               (snpe)'
+	@echo '  SDK_PYTHON   with the SDK: the Python for its scripts                (found by version)'
+	@echo '  DRY_RUN      1: print the commands of the SDK, to paste, and why each flag is there'
 	@echo '  DEVICE       where the DLC runs: host, the Hexagon emulator          (host)'
 
 venv: $(VENV)/.ready
@@ -75,7 +84,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 dlc: venv
-	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS)
+	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS) $(if $(call yes,$(DRY_RUN)),--dry-run)
 
 accuracy: venv
 	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
@@ -103,4 +112,5 @@ check: lint types test
 
 clean:
 	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md -delete
+	@find Models -mindepth 2 -maxdepth 2 -type d -name '*.sdk' -exec rm -r {} +
 	@find raw_inputs -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snpe_tools.cli import options
-from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.output import decibel, finish, seconds, show, size, table
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
@@ -32,8 +32,14 @@ def build(
     method: options.Method = None,
     per_channel: options.PerChannel = None,
     toolchain: options.Toolchain = None,
+    quantizer: options.Quantizer = None,
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
     random: options.Random = False,
     data: options.Data = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With the SDK: print its commands, to paste, and why each flag is there.")
+    ] = False,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
@@ -43,9 +49,23 @@ def build(
     from snpe_tools.qa.squad import evaluation_file
 
     recipe = _recipe(given)
+    if dry_run:
+        _show_commands(recipe, root, evaluation_file(data), as_json=as_json)
+        return
     done = run_build(recipe, root, evaluation=evaluation_file(data))
     _show_artefacts(done, given)
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
+
+
+def _show_commands(recipe: Recipe, root: Path, evaluation: Path, *, as_json: bool) -> None:
+    from snpe_tools.stages.dry_run import dry_run
+
+    made = dry_run(recipe, root, evaluation=evaluation)
+    if not as_json:
+        for line in made.script.splitlines():
+            show(line)
+    say(f"Nothing was called. The commands and what they read are in {made.folder}.")
+    finish(made, as_json=as_json)
 
 
 def score(
@@ -59,6 +79,9 @@ def score(
     method: options.Method = None,
     per_channel: options.PerChannel = None,
     toolchain: options.Toolchain = None,
+    quantizer: options.Quantizer = None,
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
     random: options.Random = False,
     data: options.Data = "",
     questions: Annotated[
@@ -84,12 +107,12 @@ def score(
     scored.scores.check()
 
 
-def doctor(root: options.Root = Path(), as_json: options.Json = False) -> None:
+def doctor(sdk_python: options.SdkPython = None, root: options.Root = Path(), as_json: options.Json = False) -> None:
     """What this machine has and lacks. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
     from snpe_tools.stages.doctor import require_healthy
 
-    findings = run_doctor(root)
+    findings = run_doctor(root, sdk_python=sdk_python or "")
     table(
         ("", "state", "found", "what to do"),
         [(item.name, item.state, item.found, item.advice) for item in findings],
@@ -120,7 +143,8 @@ def _show_artefacts(done: list[Done], given: Mapping[str, Any]) -> None:
 
 
 _VARIABLES = (
-    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain", "data"
+    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain",
+    "quantizer", "sdk_tools", "sdk_python", "data",
 )  # fmt: skip
 
 

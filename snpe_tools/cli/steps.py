@@ -112,13 +112,31 @@ def convert(
     output: options.Output,
     name: Annotated[str, typer.Option(help="Name of the graph, from the file's name by default.")] = "",
     soc: options.SocName = "sm8650",
+    toolchain: options.Toolchain = "pypi",
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", "-i", help="With the SDK: calibration inputs, to quantize a float model.")
+    ] = None,
+    encodings: Annotated[
+        Path | None,
+        typer.Option("--encodings", "-e", help="With the SDK and --inputs: AIMET encodings to apply."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="With the SDK and --inputs: w8a8, w8a16 or w16a16.")] = "w8a16",
     as_json: options.Json = False,
 ) -> None:
     """ONNX, float or QDQ → DLC. CPU fallback is off: refused operations are listed."""
     from snpe_tools import convert as run_convert
     from snpe_tools.socs import parse_socs
 
-    made = run_convert(model, output, name=name, soc=parse_socs(soc)[0])
+    made = run_convert(
+        model,
+        output,
+        name=name,
+        soc=parse_socs(soc)[0],
+        toolchain=options.choose_toolchain(toolchain, sdk_tools, sdk_python),
+        quantization=options.sdk_quantization(inputs, encodings, precision),
+    )
     say(
         f"{made.dlc}: graph {made.graph}, {sum(made.operations.values())} operations, "
         f"{made.float_steps} of them Quantize or Dequantize."
@@ -127,13 +145,20 @@ def convert(
 
 
 def prepare(
-    dlc: ModelFile, output: options.Output, soc: options.SocName = "sm8650", as_json: options.Json = False
+    dlc: ModelFile,
+    output: options.Output,
+    soc: options.SocName = "sm8650",
+    toolchain: options.Toolchain = "pypi",
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
+    as_json: options.Json = False,
 ) -> None:
     """DLC → DLC with an HTP cache per SoC."""
     from snpe_tools import prepare as run_prepare
     from snpe_tools.socs import parse_socs
 
-    made = run_prepare(dlc, output, parse_socs(soc))
+    chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
+    made = run_prepare(dlc, output, parse_socs(soc), toolchain=chosen)
     table(("cache", "size"), [(name, size(count)) for name, count in made.caches.items()])
     finish(made, as_json=as_json)
 

@@ -30,7 +30,7 @@ from snpe_tools.qa.squad import evaluation_file, load_questions
 from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import Soc
-from snpe_tools.stages.build import build_dlc, build_prepared
+from snpe_tools.stages.build import build_dlc, build_prepared, choose_for
 from snpe_tools.stages.inputs import write_windows
 from snpe_tools.stages.layerwise import compare_layers
 from snpe_tools.workspace import Workspace
@@ -83,21 +83,21 @@ def score(
     Raises:
         SnpeToolsError: of the step that failed.
     """
-    space, file = Workspace(root, recipe.name), evaluation_file(data)
+    space, file, toolchain = Workspace(root, recipe.name), evaluation_file(data), choose_for(recipe)
     asked = load_questions(file)
     asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
     with space.locked():
         precisions = list(dict.fromkeys([Precision.parse("fp16"), recipe.parsed_precision]))
         for precision in precisions:
-            build_dlc(recipe, space, precision, file)
-        build_prepared(recipe, space)
+            build_dlc(recipe, space, precision, toolchain, file)
+        build_prepared(recipe, space, toolchain)
         windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
         sampled = recipe.emulated_questions if questions is None else 0
         on = _Emulation(space, recipe.parsed_socs, sampled, workers, executor)
         scores = compare(_stages(recipe, precisions, on), windows, max_drop=max_drop)
         if not recipe.parsed_precision.is_float:
             _keep_layers(space, recipe.parsed_precision, windows)
-    document = _document(recipe, data or "shipped", len(asked), scores)
+    document = _document(recipe, data or "shipped", len(asked), scores) | {"toolchain": toolchain.label}
     if scores.sheet:
         save_sheet(scores.sheet.model_copy(update={"model": recipe.name}), space.answers)
     write_json(space.accuracy, document)

@@ -82,6 +82,7 @@ def test_provenance_stands_beside_every_artefact(root: Path) -> None:
     assert len(known["inputs"]["onnx"]["sha256"]) == 64
     assert {"name": "tiny", "precision": "w8a16", "method": "min-max"}.items() <= known["settings"].items()
     assert known["settings"]["calibration_windows"] == 8
+    assert known["settings"]["toolchain"] == "pypi"
     assert known["versions"]["onnxruntime-qnn"] == "2.7.0"
     assert known["notes"]["operations"]["LayerNorm"] == 5
 

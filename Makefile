@@ -16,6 +16,10 @@ QUESTIONS   ?=
 MAX_DROP    ?=
 WORKERS     ?=
 TOOLCHAIN   ?=
+QUANTIZER   ?=
+SDK_TOOLS   ?=
+SDK_PYTHON  ?=
+DRY_RUN     ?=
 DEVICE      ?=
 # Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -28,16 +32,19 @@ option = $(if $(strip $(2)),$(1) $(call quote,$(2)))
 RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PRECISION)) $(call option,--soc,$(SOC)) \
 	$(call option,--seq,$(SEQ)) $(call option,--calibration,$(CALIBRATION)) $(call option,--windows,$(WINDOWS)) \
 	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) \
-	$(call option,--toolchain,$(TOOLCHAIN)) $(if $(call yes,$(RANDOM)),--random) \
+	$(call option,--toolchain,$(TOOLCHAIN)) $(call option,--quantizer,$(QUANTIZER)) \
+	$(call option,--sdk-tools,$(SDK_TOOLS)) $(call option,--sdk-python,$(SDK_PYTHON)) $(if $(call yes,$(RANDOM)),--random) \
 	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
 
-.PHONY: help venv dlc accuracy doctor test lint types check clean
+.PHONY: help venv dlc accuracy report notebook doctor test lint types check clean
 
 help:
 	@echo 'make dlc         checkpoint -> ONNX -> raw inputs -> quantized -> DLC -> DLC with HTP caches'
 	@echo 'make accuracy    F1 of every stage on the same questions; refuses a model that lost too much'
+	@echo 'make report      the last scores as one HTML page: Models/<model>/report.html'
+	@echo 'make notebook    the notebooks in a browser on this machine'
 	@echo 'make doctor      what this machine has, and what to do for what it lacks'
 	@echo 'make venv        the pinned environment in .venv'
 	@echo 'make test        all tests        make check    lint, types and tests'
@@ -58,7 +65,11 @@ help:
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
-	@echo '  TOOLCHAIN    who makes the DLC: pypi                                 (pypi)'
+	@echo '  TOOLCHAIN    who makes the DLC: pypi, or sdk (SNPE, QAIRT)           (sdk where SNPE_ROOT is set)'
+	@echo '  QUANTIZER    with the SDK, who finds encodings: aimet or sdk         (aimet)'
+	@echo '  SDK_TOOLS    with the SDK: its snpe or its qairt tools               (snpe)'
+	@echo '  SDK_PYTHON   with the SDK: the Python for its scripts                (found by version)'
+	@echo '  DRY_RUN      1: print the commands of the SDK, to paste, and why each flag is there'
 	@echo '  DEVICE       where the DLC runs: host, the Hexagon emulator          (host)'
 
 venv: $(VENV)/.ready
@@ -67,16 +78,22 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo 'Installing the pinned environment into $(VENV): about 3 GB, a few minutes.'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-deps --extra-index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.lock)
-	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --extra-index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.lock)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 dlc: venv
-	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS)
+	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS) $(if $(call yes,$(DRY_RUN)),--dry-run)
 
 accuracy: venv
 	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
+
+report: venv
+	@$(BIN)/snpe-tools report --model $(call quote,$(MODEL))
+
+notebook: venv
+	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 accuracy/accuracy_analyzer.ipynb
 
 doctor: venv
 	@$(BIN)/snpe-tools doctor
@@ -95,4 +112,5 @@ check: lint types test
 
 clean:
 	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md -delete
+	@find Models -mindepth 2 -maxdepth 2 -type d -name '*.sdk' -exec rm -r {} +
 	@find raw_inputs -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +

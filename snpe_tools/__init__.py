@@ -12,8 +12,10 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     net_run   the same with the rules of snpe-net-run
     bundle    one inference to repeat elsewhere: DLC, inputs, golden outputs, manifest
     train     pre-trained checkpoint + questions → question-answering checkpoint
-    compare   two models on the same inputs → how far their outputs are apart
+    compare   two models on the same inputs → how far their outputs, or all tensors, are apart
     score     questions → F1 of every stage, and the gate
+    report    the last scores as one HTML page
+    explain   one question through all stages
     build     the arrows from checkpoint to prepared DLC, each only when it is out of date
     doctor    what this machine has, and what to do for what it lacks
 """
@@ -25,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "build", "bundle", "compare", "convert", "doctor", "export", "inputs", "net_run", "prepare", "quantize", "run",
-    "score", "simplify", "train",
+    "build", "bundle", "compare", "convert", "doctor", "explain", "export", "inputs", "net_run", "prepare", "quantize",
+    "report", "run", "score", "simplify", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -35,11 +37,13 @@ if TYPE_CHECKING:
     from snpe_tools.stages.compare import compare
     from snpe_tools.stages.convert import convert
     from snpe_tools.stages.doctor import doctor
+    from snpe_tools.stages.explain import explain
     from snpe_tools.stages.export import export
     from snpe_tools.stages.inputs import inputs
     from snpe_tools.stages.net_run import net_run
     from snpe_tools.stages.prepare import prepare
     from snpe_tools.stages.quantize import quantize
+    from snpe_tools.stages.report import report
     from snpe_tools.stages.run import run
     from snpe_tools.stages.score import score
     from snpe_tools.stages.simplify import simplify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snpe_tools.answer_sheet import Given, Sheet, blank_sheet
 from snpe_tools.contrast import Contrast, Told, contrast
 from snpe_tools.errors import AccuracyError
 from snpe_tools.noise import sqnr_db
@@ -18,6 +20,8 @@ from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import LOGITS, Logits, run_onnx
 from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
+from snpe_tools.qa.ties import tied_texts
+from snpe_tools.significance import Pair, interval
 from snpe_tools.socs import DEFAULT, Soc
 
 FLOAT_STAGE = "onnx-float"
@@ -49,6 +53,8 @@ class StageScore:
 
     Attributes:
         f1, em: percent, over `questions` questions.
+        f1_interval: where F1 would lie with other questions of the kind: 95 %, bootstrap over questions.
+        f1_ties: the smallest and largest F1 over all rules for equal scores of two spans.
         float_f1: F1 of the float model on the same questions.
         same: share of answers equal to the float model's, percent.
         sqnr_db: 10 log10 of float logits' energy over the difference's, real tokens only; None where nothing differs.
@@ -66,6 +72,8 @@ class StageScore:
     sqnr_db: float | None
     not_finite: int
     seconds: float
+    f1_interval: tuple[float, float] = (math.nan, math.nan)
+    f1_ties: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def drop(self) -> float:
@@ -75,16 +83,39 @@ class StageScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all stages, the gate's bound, and how far the same model's stages on several SoCs are apart."""
+    """The scores of all stages, and the gate's bound.
+
+    Attributes:
+        contrasts: how far the same model's stages on several SoCs are apart.
+        sheet: every answer.
+        pairs: every two stages, and whether their difference is more than luck.
+    """
 
     stages: tuple[StageScore, ...]
     max_drop: float
     contrasts: tuple[Contrast, ...] = ()
+    sheet: Sheet | None = None
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def failed(self) -> list[StageScore]:
-        """Stages that the gate refuses: they lost more than `max_drop`, or computed NaN or infinite logits."""
-        return [stage for stage in self.stages if stage.drop > self.max_drop or stage.not_finite]
+        """Stages that the gate refuses: they lost more than `max_drop`, or computed NaN or infinite logits.
+
+        A stage that was asked a sample only is not refused for a loss that may be luck: one question of 32 is 3 F1.
+        """
+        lost = [stage for stage in self.stages if stage.drop > self.max_drop]
+        return [stage for stage in self.stages if stage.not_finite or (stage in lost and stage not in self.undecided)]
+
+    @property
+    def undecided(self) -> list[StageScore]:
+        """Stages whose sample lost more than `max_drop`, though no more than chance would take."""
+        reference = self.stages[0]
+        lucky = {pair.second for pair in self.pairs if pair.first == reference.stage and not pair.is_news}
+        return [
+            stage
+            for stage in self.stages
+            if stage.drop > self.max_drop and stage.questions < reference.questions and stage.stage in lucky
+        ]
 
     def check(self) -> None:
         """The gate.
@@ -103,10 +134,13 @@ class Scores:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """Rows for accuracy.json, rounded to what they mean."""
-        return [
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(stage).items()}
-            for stage in self.stages
-        ]
+        return [{key: _rounded(value) for key, value in asdict(stage).items()} for stage in self.stages]
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - any value of a row
+    if isinstance(value, tuple):
+        return [_rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _failure(stage: StageScore) -> str:
@@ -129,7 +163,7 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
     Raises:
         SnpeToolsError: of the stage that failed.
     """
-    reference = _Answers(stages[0].compute(windows), windows)
+    reference, sheet = _Answers(stages[0].compute(windows), windows), blank_sheet(windows.questions)
     rows: list[StageScore] = []
     contrasts: list[Contrast] = []
     firsts: dict[str, Told] = {}
@@ -139,22 +173,51 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         known = reference.of_questions(windows, indices)
         answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
         rows.append(_compare(stage, answers, known, part))
+        answers.enter(sheet, stage.name, indices)
         say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
         told = Told(stage.name, answers.logits.logits, answers.texts)
         if stage.group and firsts.setdefault(stage.group, told) is not told:
             contrasts.append(contrast(firsts[stage.group], told, part))
             say(f"  {contrasts[-1]}")
-    return Scores(tuple(rows), max_drop, tuple(contrasts))
+    return Scores(tuple(rows), max_drop, tuple(contrasts), sheet, tuple(sheet.pairs()))
 
 
 class _Answers:
     """A stage's logits and what they answer."""
 
     def __init__(self, logits: Logits, windows: Windows) -> None:
-        self.logits = logits
-        found = find_answers(logits.start, logits.end, windows, may_be_empty=has_unanswerable(windows.questions))
-        self.texts = [answer.text for answer in found]
+        self.logits, self.questions = logits, windows.questions
+        self.found = find_answers(*logits.logits, windows, may_be_empty=has_unanswerable(windows.questions))
+        self.texts = [answer.text for answer in self.found]
+        self.tied = tied_texts(*logits.logits, windows, self.found)
         self.score: QaScore = evaluate(windows.questions, self.texts)
+        self.low, self.high = self._over_ties()
+
+    def _over_ties(self) -> tuple[list[float], list[float]]:
+        """Smallest and largest F1 of each question over the texts that tie."""
+        low, high = self.score.f1_each.tolist(), self.score.f1_each.tolist()
+        for index, texts in enumerate(self.tied):
+            if len(texts) > 1:
+                each = evaluate([self.questions[index]] * len(texts), texts, v2=self.score.v2).f1_each
+                low[index], high[index] = float(each.min()), float(each.max())
+        return low, high
+
+    def enter(self, sheet: Sheet, stage: str, indices: Sequence[int]) -> None:
+        """Write the answers to the questions `indices` into a sheet."""
+        sheet.stages.append(stage)
+        for place, index in enumerate(indices):
+            answer = self.found[place]
+            sheet.questions[index].answers[stage] = Given(
+                text=answer.text,
+                start=answer.start,
+                end=answer.end,
+                score=answer.score if math.isfinite(answer.score) else None,
+                f1=self.score.f1_each[place],
+                em=self.score.em_each[place],
+                tied=list(self.tied[place][1:]),
+                f1_low=self.low[place],
+                f1_high=self.high[place],
+            )
 
     def of_questions(self, windows: Windows, indices: Sequence[int]) -> _Answers:
         """The same for some of the questions."""
@@ -176,6 +239,8 @@ def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows)
         sqnr_db=_logit_sqnr(known.logits.logits, answers.logits.logits, windows),
         not_finite=answers.logits.not_finite(windows),
         seconds=answers.logits.seconds / len(windows),
+        f1_interval=interval(answers.score.f1_each),
+        f1_ties=(float(np.mean(answers.low)), float(np.mean(answers.high))),
     )
 
 

@@ -15,7 +15,6 @@ from snpe_tools.qa.checkpoint import ARCHITECTURES
 from snpe_tools.socs import Soc, parse_socs
 
 FILE_NAME = "recipe.toml"
-_NEWEST_RULES = 73
 SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
 
 
@@ -31,7 +30,11 @@ class Recipe(BaseModel):
         sequence_length: tokens per window.
         precision: such as "w8a16"; see `snpe_tools.precision`.
         socs: SoCs to compile for, comma-separated.
-        toolchain: who makes the DLC; "pypi" is ONNX Runtime QNN.
+        toolchain: who makes the DLC: "pypi" is ONNX Runtime QNN, "sdk" the tools of the SNPE or QAIRT SDK; "auto" takes
+            the SDK where the environment names one.
+        quantizer: with the SDK, who finds the encodings: AIMET (they are handed over), or its own quantizer.
+        sdk_tools: with the SDK, its snpe-* or qairt-* tools; "" takes snpe-* where it has them.
+        sdk_python: with the SDK, the Python for its scripts; found by version when "".
         mask_value: what is added to the attention scores of padding.
         calibration: SQuAD JSON to calibrate on, "" for the shipped set.
         calibration_windows: windows taken from it, evenly spread.
@@ -51,7 +54,10 @@ class Recipe(BaseModel):
     sequence_length: int = Field(default=384, ge=32, le=4096)
     precision: str = "w8a16"
     socs: str = "sm8650"
-    toolchain: Literal["pypi"] = "pypi"
+    toolchain: Literal["auto", "pypi", "sdk"] = "auto"
+    quantizer: Literal["aimet", "sdk"] = "aimet"
+    sdk_tools: Literal["", "snpe", "qairt"] = ""
+    sdk_python: str = ""
     mask_value: float = Field(default=-100.0, lt=0, gt=-1e4)
     calibration: str = ""
     calibration_windows: int = Field(default=64, ge=1)
@@ -79,14 +85,6 @@ class Recipe(BaseModel):
     def parsed_socs(self) -> tuple[Soc, ...]:
         """The SoCs as values."""
         return parse_socs(self.socs)
-
-    @property
-    def lowest_arch(self) -> int:
-        """The oldest Hexagon architecture among them, whose rules quantization keeps to.
-
-        AIMET has the same rules for all from v73 on; v69 and v68 allow fewer weights an encoding per channel.
-        """
-        return min(_NEWEST_RULES, *(soc.arch for soc in self.parsed_socs))
 
 
 def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours

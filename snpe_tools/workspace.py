@@ -57,6 +57,10 @@ class Workspace:
         """The QDQ model."""
         return self.artefact(f"{precision}.qdq.onnx")
 
+    def legacy_encodings(self, precision: Precision) -> Path:
+        """The encodings in AIMET's format 0.6.1, which every SDK reads."""
+        return self.artefact(f"{precision}.legacy.encodings")
+
     def dlc(self, precision: Precision) -> Path:
         """The DLC without caches."""
         return self.artefact(f"{precision}.dlc")
@@ -69,10 +73,29 @@ class Workspace:
         """DLCs with compiled caches for any SoCs."""
         return sorted(self.folder.glob(f"{self.model}.{precision}.*.dlc"))
 
+    def sdk_commands(self, precision: Precision) -> Path:
+        """The SDK's commands and all they read, ready to paste."""
+        return self.artefact(f"{precision}.sdk")
+
     @property
     def accuracy(self) -> Path:
         """The scores of every stage."""
         return self.folder / "accuracy.json"
+
+    @property
+    def answers(self) -> Path:
+        """What every stage answered."""
+        return self.folder / "answers.json"
+
+    @property
+    def layers(self) -> Path:
+        """Float against quantized, tensor by tensor."""
+        return self.folder / "layers.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that `report` writes."""
+        return self.folder / "report.html"
 
     def raws(self, name: str) -> Path:
         """A folder of raw inputs."""

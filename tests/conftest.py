@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
+
+REAL_SDK = {
+    name: os.environ.pop(name) for name in ("SNPE_ROOT", "QNN_SDK_ROOT", "QAIRT_SDK_ROOT") if name in os.environ
+}
+"""Taken out of the environment, where a build would pick the SDK by itself; the tests of the SDK run it as well."""
 
 
 def make_model(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snpe_tools.cli import options
-from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.output import decibel, finish, seconds, show, size, table
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.comparison import StageScore
     from snpe_tools.recipe import Recipe
+    from snpe_tools.significance import Pair
     from snpe_tools.stages.build import Done
     from snpe_tools.stages.score import Scored
 
@@ -31,20 +32,40 @@ def build(
     method: options.Method = None,
     per_channel: options.PerChannel = None,
     toolchain: options.Toolchain = None,
+    quantizer: options.Quantizer = None,
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
     random: options.Random = False,
     data: options.Data = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With the SDK: print its commands, to paste, and why each flag is there.")
+    ] = False,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """Checkpoint → ONNX → raw inputs → quantized → DLC → DLC with HTP caches; only what is out of date."""
+    """Checkpoint → DLC with HTP caches. Only what is out of date is made again."""
     given = locals()
     from snpe_tools import build as run_build
     from snpe_tools.qa.squad import evaluation_file
 
     recipe = _recipe(given)
+    if dry_run:
+        _show_commands(recipe, root, evaluation_file(data), as_json=as_json)
+        return
     done = run_build(recipe, root, evaluation=evaluation_file(data))
     _show_artefacts(done, given)
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
+
+
+def _show_commands(recipe: Recipe, root: Path, evaluation: Path, *, as_json: bool) -> None:
+    from snpe_tools.stages.dry_run import dry_run
+
+    made = dry_run(recipe, root, evaluation=evaluation)
+    if not as_json:
+        for line in made.script.splitlines():
+            show(line)
+    say(f"Nothing was called. The commands and what they read are in {made.folder}.")
+    finish(made, as_json=as_json)
 
 
 def score(
@@ -58,6 +79,9 @@ def score(
     method: options.Method = None,
     per_channel: options.PerChannel = None,
     toolchain: options.Toolchain = None,
+    quantizer: options.Quantizer = None,
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
     random: options.Random = False,
     data: options.Data = "",
     questions: Annotated[
@@ -69,7 +93,7 @@ def score(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """F1 of every stage on the same questions; writes accuracy.json; exit code 6 when a stage lost too much."""
+    """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
     from snpe_tools import score as run_score
 
@@ -83,12 +107,12 @@ def score(
     scored.scores.check()
 
 
-def doctor(root: options.Root = Path(), as_json: options.Json = False) -> None:
-    """What this machine has for the flow, and what to do for what it lacks."""
+def doctor(sdk_python: options.SdkPython = None, root: options.Root = Path(), as_json: options.Json = False) -> None:
+    """What this machine has and lacks. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
     from snpe_tools.stages.doctor import require_healthy
 
-    findings = run_doctor(root)
+    findings = run_doctor(root, sdk_python=sdk_python or "")
     table(
         ("", "state", "found", "what to do"),
         [(item.name, item.state, item.found, item.advice) for item in findings],
@@ -119,7 +143,8 @@ def _show_artefacts(done: list[Done], given: Mapping[str, Any]) -> None:
 
 
 _VARIABLES = (
-    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain", "data"
+    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain",
+    "quantizer", "sdk_tools", "sdk_python", "data",
 )  # fmt: skip
 
 
@@ -135,19 +160,31 @@ def _again(command: str, given: Mapping[str, Any]) -> str:
 
 def _show_scores(scored: Scored) -> None:
     document = scored.document
+    from snpe_tools.comparison import FLOAT_STAGE
+
     say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
-    columns = ("stage", "questions", "F1", "EM", "float F1", "same answers", "SQNR dB", "NaN/Inf", "s/inference")
-    table(columns, [_score_row(stage) for stage in scored.scores.stages])
+    columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "same answers",
+               "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
+    verdicts = {pair.second: _verdict(pair) for pair in scored.scores.pairs if pair.first == FLOAT_STAGE}
+    table(columns, [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages])
     say(_explain(scored))
 
 
-def _score_row(stage: StageScore) -> tuple[str, ...]:
+def _verdict(pair: Pair) -> str:
+    if not pair.changed:
+        return "none"
+    return f"{'real' if pair.is_news else 'maybe luck'} (p {pair.p_value:.2f})"
+
+
+def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
     return (
         stage.stage,
         str(stage.questions),
         f"{stage.f1:.2f}",
+        "{:.1f} … {:.1f}".format(*stage.f1_interval),
         f"{stage.em:.2f}",
         f"{stage.float_f1:.2f}",
+        verdict,
         f"{stage.same:.1f} %",
         decibel(stage.sqnr_db),
         str(stage.not_finite),
@@ -155,14 +192,38 @@ def _score_row(stage: StageScore) -> tuple[str, ...]:
     )
 
 
+def _but(scored: Scored) -> str:
+    return ", luck aside" if scored.scores.undecided else ""
+
+
+def _ties(stage: StageScore) -> str:
+    low, high = stage.f1_ties
+    return (
+        f"{stage.stage}: spans of equal score; the rule (earlier window, earlier start, shorter span) gives "
+        f"F1 {stage.f1:.2f}, others {low:.2f} to {high:.2f}."
+    )
+
+
 def _explain(scored: Scored) -> str:
     fewest = min(scored.scores.stages, key=lambda stage: stage.questions)
-    lines = ["float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device."]
+    lines = [
+        "95 % interval: where F1 would lie with other questions of the kind.",
+        "maybe luck: a difference from float as large comes about by chance in more than 1 of 20 trials.",
+        "float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device.",
+    ]
+    lines += [_ties(stage) for stage in scored.scores.stages if stage.f1_ties[0] < stage.f1_ties[1]]
     if fewest.questions < scored.document["questions"]:
         lines.append(
             f"The emulator is asked a fixed, evenly spread sample; of {fewest.questions} questions one is worth "
             f"{100 / fewest.questions:.1f} F1. QUESTIONS=N or all asks every stage the same number."
         )
+    lines += [
+        f"{stage.stage}: {stage.drop:.2f} F1 below float on a sample of {stage.questions}, which may be luck: "
+        "QUESTIONS=100 decides."
+        for stage in scored.scores.undecided
+    ]
     if not scored.scores.failed:
-        lines.append(f"Passed: no stage lost more than {scored.scores.max_drop:g} F1. Written to {scored.file}.")
+        lines.append(
+            f"Passed: no stage lost more than {scored.scores.max_drop:g} F1{_but(scored)}. Written to {scored.file}."
+        )
     return "\n".join(lines)

@@ -23,7 +23,7 @@ def info(
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, in the shape of snpe-dlc-info -s.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """What a DLC holds, who wrote it, where it runs, and what cannot be right in it."""
+    """What a DLC holds and where it runs. Who wrote it, and what cannot be right in it."""
     from snpe_tools.dlc import open as open_dlc
     from snpe_tools.inspection.describe import describe, document
     from snpe_tools.inspection.health import check
@@ -48,7 +48,7 @@ def diff(
     limit: Annotated[int, typer.Option(help="Lines shown of each kind; 0 shows all.", min=0)] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """How two DLCs differ, the largest change first; exit code 9 when they do, 0 when they are the same."""
+    """How two DLCs differ. The largest change first; exit code 9 when they do, 0 when they are the same."""
     from snpe_tools.dlc import open as open_dlc
     from snpe_tools.inspection.difference import difference
 
@@ -89,7 +89,7 @@ def audit(
     limit: Annotated[int, typer.Option(help="Lines shown of each kind; 0 shows all.", min=0)] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """Which of the encodings that were asked for a DLC really has: applied, changed, ignored."""
+    """Which encodings a DLC really has. Of those that were asked for: applied, changed, ignored."""
     from snpe_tools.dlc import open as open_dlc
     from snpe_tools.inspection.aimet import load_encodings
     from snpe_tools.inspection.audit import audit as run_audit

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import flow, inspect, net_run, steps, training
+from snpe_tools.cli import compare, flow, inspect, net_run, reading, steps, training
 from snpe_tools.cli.output import finish, printable
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -33,6 +33,8 @@ app = typer.Typer(
 for command in (
     flow.build,
     flow.score,
+    reading.report,
+    reading.explain,
     steps.export,
     steps.simplify,
     steps.inputs,
@@ -40,7 +42,7 @@ for command in (
     steps.convert,
     steps.prepare,
     steps.run,
-    steps.compare,
+    compare.compare,
     inspect.info,
     inspect.diff,
     inspect.encodings,

@@ -64,7 +64,7 @@ def net_run(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version of the tool.")
     ] = False,
 ) -> None:
-    """What snpe-net-run does, where there is no device: same flags, lists, folders and text, on the emulated HTP."""
+    """snpe-net-run on the HTP emulator. Same flags, lists, folders and text, where there is no device."""
     from snpe_tools.qnn.isolation import cluster_executor
     from snpe_tools.socs import parse_socs
     from snpe_tools.stages.net_run import NetRun, parse_cache_mode, parse_level
@@ -137,7 +137,7 @@ def install_net_run(
         Path | None, typer.Option(help="Where to write it; by default beside snpe-tools.", show_default=False)
     ] = None,
 ) -> None:
-    """Install a command snpe-net-run that is snpe-tools net-run, for scripts that call it by that name."""
+    """Install net-run as snpe-net-run. For scripts that call it by that name."""
     from snpe_tools.stages.install import install, is_on_path
 
     command = install(folder)
@@ -158,7 +158,7 @@ def bundle(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """One inference to repeat elsewhere: DLC, inputs, golden outputs, manifest (onnxruntime-qnn's bundle layout)."""
+    """One inference to repeat elsewhere. DLC, inputs, golden outputs, manifest: onnxruntime-qnn's bundle layout."""
     from snpe_tools.socs import parse_socs
     from snpe_tools.stages.bundle import bundle as run_bundle
 

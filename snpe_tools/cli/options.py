@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snpe_tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from snpe_tools.toolchains import Quantization
+    from snpe_tools.toolchains import Toolchain as ToolchainProtocol
 
 DEFAULT_MODEL = "minilm-qa"
 
@@ -30,7 +34,14 @@ Calibration = Annotated[str | None, typer.Option("--calibration", help="SQuAD JS
 Windows = Annotated[int | None, typer.Option("--windows", help="Calibration windows, evenly spread.")]
 Method = Annotated[str | None, typer.Option("--method", help="Calibration: min-max, mse or percentile.")]
 PerChannel = Annotated[bool | None, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")]
-Toolchain = Annotated[str | None, typer.Option("--toolchain", help="Who makes the DLC: pypi (ONNX Runtime QNN).")]
+Toolchain = Annotated[
+    str | None, typer.Option("--toolchain", help="Who makes the DLC: pypi (ONNX Runtime QNN) or sdk (SNPE, QAIRT).")
+]
+Quantizer = Annotated[str | None, typer.Option("--quantizer", help="With the SDK, who finds encodings: aimet or sdk.")]
+SdkTools = Annotated[
+    str | None, typer.Option("--sdk-tools", help="With the SDK: its snpe or its qairt converter and quantizer.")
+]
+SdkPython = Annotated[str | None, typer.Option("--sdk-python", help="With the SDK: the Python for its scripts.")]
 Device = Annotated[str, typer.Option("--device", help="Where the DLC runs: host, the Hexagon emulator.")]
 Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
@@ -64,6 +75,39 @@ def check_device(text: str) -> None:
     """
     if text != "host":
         raise UsageError(f"Unknown device {text!r}.", "Known devices: host, the Hexagon emulator.")
+
+
+def choose_toolchain(name: str | None, sdk_tools: str | None, sdk_python: str | None) -> ToolchainProtocol:
+    """The toolchain that the options of one step name.
+
+    Raises:
+        UsageError: one that does not exist.
+        SetupError: the SDK is asked for, and cannot be used.
+    """
+    from snpe_tools.toolchains.choosing import choose
+    from snpe_tools.toolchains.sdk_versions import parse_family
+
+    return choose(name or "auto", sdk_python=sdk_python or "", sdk_tools=parse_family(sdk_tools or ""))
+
+
+def sdk_quantization(inputs: Path | None, encodings: Path | None, precision: str) -> Quantization | None:
+    """What the SDK is to quantize with; None leaves the model as it is.
+
+    Raises:
+        UsageError: encodings without inputs, or fp16 with them.
+    """
+    if not inputs:
+        if encodings:
+            raise UsageError("--encodings needs --inputs.", "Tensors without an encoding get one from the inputs.")
+        return None
+    from snpe_tools.precision import Precision
+    from snpe_tools.quantization.simulator import QuantizationOptions
+    from snpe_tools.toolchains import Quantization
+
+    bits = Precision.parse(precision)
+    if bits.is_float:
+        raise UsageError("fp16 needs no quantization.", "Leave --inputs out.")
+    return Quantization(QuantizationOptions(bits), inputs, encodings)
 
 
 def parse_questions(text: str) -> int | None:

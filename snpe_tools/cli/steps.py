@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snpe_tools.cli import options
-from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.output import finish, seconds, size, table
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def export(
     tokenizer: Annotated[str, typer.Option(help="Tokenizer folder or hub name, the checkpoint by default.")] = "",
     as_json: options.Json = False,
 ) -> None:
-    """Checkpoint → simplified, fixed-shape ONNX whose attention mask survives quantization."""
+    """Checkpoint → fixed-shape ONNX. Its attention mask survives quantization."""
     from snpe_tools import export as run_export
 
     made = run_export(checkpoint, output, sequence_length=seq, mask_value=mask_value, tokenizer=tokenizer)
@@ -44,7 +44,7 @@ def simplify(
     shape: Annotated[list[str], typer.Option(help="Shape of a dynamic input: NAME=1,3,224,224.")] = [],  # noqa: B006
     as_json: options.Json = False,
 ) -> None:
-    """Any ONNX model → fixed shapes, simplified, int32 inputs, no constants that ruin quantization."""
+    """Any ONNX model → fixed shapes. Simplified, int32 inputs, no constants that ruin quantization."""
     from snpe_tools.stages.simplify import simplify as run_simplify
 
     made = run_simplify(model, output, options.parse_shapes(shape))
@@ -64,7 +64,7 @@ def inputs(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """Questions → raw files and list.txt, as the SNPE tools read them."""
+    """Questions → raw files and list.txt. As the SNPE tools read them."""
     from snpe_tools import inputs as run_inputs
     from snpe_tools.qa.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
 
@@ -87,7 +87,7 @@ def quantize(
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
-    """ONNX + calibration inputs → QDQ ONNX + encodings (AIMET 1.0.0 and 0.6.1)."""
+    """ONNX → QDQ ONNX and encodings. Calibrated on an input list; encodings in AIMET 1.0.0 and 0.6.1."""
     from snpe_tools import quantize as run_quantize
 
     made = run_quantize(
@@ -112,13 +112,31 @@ def convert(
     output: options.Output,
     name: Annotated[str, typer.Option(help="Name of the graph, from the file's name by default.")] = "",
     soc: options.SocName = "sm8650",
+    toolchain: options.Toolchain = "pypi",
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", "-i", help="With the SDK: calibration inputs, to quantize a float model.")
+    ] = None,
+    encodings: Annotated[
+        Path | None,
+        typer.Option("--encodings", "-e", help="With the SDK and --inputs: AIMET encodings to apply."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="With the SDK and --inputs: w8a8, w8a16 or w16a16.")] = "w8a16",
     as_json: options.Json = False,
 ) -> None:
     """ONNX, float or QDQ → DLC. CPU fallback is off: refused operations are listed."""
     from snpe_tools import convert as run_convert
     from snpe_tools.socs import parse_socs
 
-    made = run_convert(model, output, name=name, soc=parse_socs(soc)[0])
+    made = run_convert(
+        model,
+        output,
+        name=name,
+        soc=parse_socs(soc)[0],
+        toolchain=options.choose_toolchain(toolchain, sdk_tools, sdk_python),
+        quantization=options.sdk_quantization(inputs, encodings, precision),
+    )
     say(
         f"{made.dlc}: graph {made.graph}, {sum(made.operations.values())} operations, "
         f"{made.float_steps} of them Quantize or Dequantize."
@@ -127,13 +145,20 @@ def convert(
 
 
 def prepare(
-    dlc: ModelFile, output: options.Output, soc: options.SocName = "sm8650", as_json: options.Json = False
+    dlc: ModelFile,
+    output: options.Output,
+    soc: options.SocName = "sm8650",
+    toolchain: options.Toolchain = "pypi",
+    sdk_tools: options.SdkTools = None,
+    sdk_python: options.SdkPython = None,
+    as_json: options.Json = False,
 ) -> None:
-    """DLC → DLC with a compiled HTP cache for each SoC."""
+    """DLC → DLC with an HTP cache per SoC."""
     from snpe_tools import prepare as run_prepare
     from snpe_tools.socs import parse_socs
 
-    made = run_prepare(dlc, output, parse_socs(soc))
+    chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
+    made = run_prepare(dlc, output, parse_socs(soc), toolchain=chosen)
     table(("cache", "size"), [(name, size(count)) for name, count in made.caches.items()])
     finish(made, as_json=as_json)
 
@@ -149,7 +174,7 @@ def run(
     workers: Annotated[int, typer.Option(help="Child processes; 0 takes up to two.", min=0)] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Execute the DLC file itself on the Hexagon emulator → Result_<i>/<tensor>.raw."""
+    """Execute a DLC on the HTP emulator. The file itself; writes Result_<i>/<tensor>.raw."""
     from snpe_tools import run as run_run
     from snpe_tools.socs import parse_socs
 
@@ -169,32 +194,3 @@ def run(
         f"{seconds(made.seconds)} s each on the emulator, which says nothing about a device."
     )
     finish(made, as_json=as_json)
-
-
-def compare(
-    first: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="ONNX or DLC.", show_default=False)],
-    inputs: options.InputsFile,
-    soc: options.SocName = "sm8650",
-    native: options.Native = False,
-    as_json: options.Json = False,
-) -> None:
-    """Run two models on the same inputs and compare their outputs."""
-    from snpe_tools.socs import parse_socs
-    from snpe_tools.stages.compare import compare as run_compare
-
-    found = run_compare(first, second, inputs, soc=parse_socs(soc)[0], native=native)
-    rows = [
-        (
-            item.output,
-            f"{item.cosine:.6f}",
-            decibel(item.sqnr_db),
-            f"{item.largest:.3g}",
-            f"{item.mean:.3g}",
-            f"{item.equal:.1f} %",
-            str(sum(item.not_finite)),
-        )
-        for item in found
-    ]
-    table(("output", "cosine", "SQNR dB", "largest error", "mean error", "equal", "NaN/Inf"), rows)
-    finish(found, as_json=as_json)

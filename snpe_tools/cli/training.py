@@ -41,7 +41,7 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Pre-trained checkpoint + questions → question-answering checkpoint with its F1. A killed run goes on."""
+    """Fine-tune a checkpoint on questions. Scores what it made; a killed run goes on with the same result."""
     given = locals()
     from snpe_tools import train as run_train
     from snpe_tools.qa.squad import evaluation_file

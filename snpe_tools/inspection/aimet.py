@@ -92,12 +92,25 @@ def _entry_1(row: AimetEncoding) -> dict[str, Any]:
 
 
 def _entry_0(row: AimetEncoding) -> list[dict[str, Any]]:
+    if row.is_float:
+        return [{"bitwidth": row.bits, "dtype": "float"}]
     steps = (1 << row.bits) - 1
     return [
         {"min": scale * offset, "max": scale * (offset + steps), "scale": scale, "offset": float(offset),
          "bitwidth": row.bits, "dtype": "int", "is_symmetric": str(row.symmetric)}
         for scale, offset in zip(row.scales, row.offsets, strict=True)
     ]  # fmt: skip
+
+
+def as_0_6_1(path: Path) -> dict[str, Any]:
+    """The content of an AIMET file in format 0.6.1, whichever of the two it has; as it is where it has that.
+
+    Raises:
+        DataError: it is no such file; the message names the entry.
+    """
+    rows = load_encodings(path)
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content[_SECTIONS[0]], dict) else to_document(rows, "0.6.1")
 
 
 def load_encodings(path: Path) -> list[AimetEncoding]:

@@ -75,20 +75,22 @@ def _best_spans(
     """Score, first and last token of each window's best span; the score is -inf where there is none."""
     parts = [
         _best_of_batch(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, longest)
-        for rows in _batches(len(windows))
+        for rows in batches(len(windows))
     ]
     scores, firsts, lasts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return scores, firsts, lasts
 
 
-def _batches(count: int) -> list[slice]:
+def batches(count: int) -> list[slice]:
+    """Rows that are searched at once."""
     return [slice(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
 
 
-def _best_of_batch(
-    start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int
-) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
-    """NaN and infinite logits never win; the gate counts them."""
+def span_sums(start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int) -> FloatArray:
+    """Start logit + end logit of every span, shape (rows, first token, further tokens); -inf where there is none.
+
+    NaN and infinite logits never win; the gate counts them.
+    """
     start = np.where(context & np.isfinite(start), start, -np.inf).astype(np.float32)
     end = np.where(context & np.isfinite(end), end, -np.inf).astype(np.float32)
     rows, length = start.shape
@@ -96,7 +98,15 @@ def _best_of_batch(
     sums = np.full((rows, length, longest), -np.inf, np.float32)
     for extra in range(longest):
         sums[:, : length - extra, extra] = start[:, : length - extra] + end[:, extra:]
+    return sums
+
+
+def _best_of_batch(
+    start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int
+) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
+    sums = span_sums(start, end, context, longest)
+    rows = len(sums)
     flat = sums.reshape(rows, -1)
     place = flat.argmax(axis=1)
-    firsts, extras = np.divmod(place, longest)
+    firsts, extras = np.divmod(place, sums.shape[2])
     return flat[np.arange(rows), place], firsts, firsts + extras

@@ -19,12 +19,13 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class QaScore:
-    """EM and F1 in percent, and each question's own (float64, 0 to 100)."""
+    """EM and F1 in percent, each question's own (float64, 0 to 100), and whether by the rules of v2.0."""
 
     em: float
     f1: float
     em_each: NDArray[np.float64]
     f1_each: NDArray[np.float64]
+    v2: bool = False
 
 
 def normalize(text: str) -> str:
@@ -54,13 +55,17 @@ def has_unanswerable(questions: Sequence[Question]) -> bool:
     return any(question.v2 or not question.answers for question in questions)
 
 
-def evaluate(questions: Sequence[Question], answers: Sequence[str]) -> QaScore:
-    """Score one answer per question; several gold answers give the best of their scores."""
-    v2 = has_unanswerable(questions)
+def evaluate(questions: Sequence[Question], answers: Sequence[str], *, v2: bool | None = None) -> QaScore:
+    """Score one answer per question; several gold answers give the best of their scores.
+
+    Args:
+        v2: the rules of v2.0; None asks the questions.
+    """
+    v2 = has_unanswerable(questions) if v2 is None else v2
     pairs = [(answer, _gold(question, v2=v2)) for question, answer in zip(questions, answers, strict=True)]
     em_each = np.array([max(exact_match(answer, text) for text in gold) for answer, gold in pairs])
     f1_each = np.array([max(f1(answer, text, v2=v2) for text in gold) for answer, gold in pairs])
-    return QaScore(100 * float(em_each.mean()), 100 * float(f1_each.mean()), 100 * em_each, 100 * f1_each)
+    return QaScore(100 * float(em_each.mean()), 100 * float(f1_each.mean()), 100 * em_each, 100 * f1_each, v2)
 
 
 def _gold(question: Question, *, v2: bool) -> Sequence[str]:

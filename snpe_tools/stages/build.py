@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snpe_tools.errors import UsageError
 from snpe_tools.files import require_file, size_of
 from snpe_tools.graph.ranges_file import load_ranges, save_ranges, warn_outside_fp16
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.provenance import Request, changes, record
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
+from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import check_fit
 from snpe_tools.tensors import LIST_NAME
+from snpe_tools.toolchains import Quantization, Toolchain
+from snpe_tools.toolchains.choosing import choose
 from snpe_tools.workspace import Workspace
 
 Action = Callable[[], Mapping[str, Any]]
@@ -46,13 +50,34 @@ def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None
     Raises:
         SnpeToolsError: of the step that failed. What was made before it stays, and is not made again.
     """
-    space = Workspace(root, recipe.name)
+    space, toolchain = Workspace(root, recipe.name), choose_for(recipe)
     with space.locked():
-        return [*build_dlc(recipe, space, recipe.parsed_precision, evaluation), build_prepared(recipe, space)]
+        made = build_dlc(recipe, space, recipe.parsed_precision, toolchain, evaluation)
+        return [*made, build_prepared(recipe, space, toolchain)]
 
 
-def build_dlc(recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None) -> list[Done]:
+def choose_for(recipe: Recipe) -> Toolchain:
+    """The toolchain that a recipe asks for.
+
+    Raises:
+        UsageError: settings that only the SDK has, without the SDK.
+        SetupError: the SDK is asked for, and cannot be used.
+    """
+    toolchain = choose(recipe.toolchain, sdk_python=recipe.sdk_python, sdk_tools=recipe.sdk_tools or None)
+    if toolchain.reads_qdq and recipe.quantizer == "sdk":
+        raise UsageError("QUANTIZER=sdk (--quantizer sdk) needs the SDK.", "Add TOOLCHAIN=sdk (--toolchain sdk).")
+    return toolchain
+
+
+def build_dlc(
+    recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain, evaluation: Path | None = None
+) -> list[Done]:
     """Build up to the DLC without caches, in one precision; the caller holds the workspace's lock."""
+    return [*build_sources(recipe, space, precision, evaluation), _convert(recipe, space, precision, toolchain)]
+
+
+def build_sources(recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None) -> list[Done]:
+    """Build what a toolchain reads, in one precision; the caller holds the workspace's lock."""
     check_fit(f"A {recipe.precision} model", recipe.parsed_socs, recipe.parsed_precision.need)
     calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
     if evaluation is not None:
@@ -60,7 +85,7 @@ def build_dlc(recipe: Recipe, space: Workspace, precision: Precision, evaluation
     done = [_export(recipe, space), _inputs(recipe, space, calibration), _ranges(space)]
     if not precision.is_float:
         done.append(_quantize(recipe, space, precision))
-    return [*done, _convert(recipe, space, precision)]
+    return done
 
 
 def _check_leak(evaluation: Path, calibration: Path) -> None:
@@ -158,44 +183,62 @@ def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     settings = _quantization(recipe, precision)
 
     def action() -> Mapping[str, Any]:
-        from snpe_tools.quantization.simulator import QuantizationOptions
         from snpe_tools.stages.quantize import quantize
 
-        options = QuantizationOptions(
-            precision, recipe.method, recipe.per_channel, recipe.percentile, recipe.lowest_arch
-        )
+        options = quantization_options(recipe, precision)
         made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
         return {"windows": made.windows, "activation_encodings": made.activations}
 
     sources = {"onnx": space.onnx, "raws": raws, "ranges": space.ranges}
-    current, legacy = space.artefact(f"{precision}.encodings"), space.artefact(f"{precision}.legacy.encodings")
+    current, legacy = space.artefact(f"{precision}.encodings"), space.legacy_encodings(precision)
     return _run(Request("quantize", sources, settings, {"qdq": target, "encodings": current, "legacy": legacy}), action)
+
+
+def quantization_options(recipe: Recipe, precision: Precision) -> QuantizationOptions:
+    """How a recipe quantizes."""
+    return QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile)
+
+
+def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> Quantization | None:
+    """What a recipe has the SDK quantize with; None in float."""
+    if precision.is_float:
+        return None
+    encodings = space.legacy_encodings(precision) if recipe.quantizer == "aimet" else None
+    return Quantization(quantization_options(recipe, precision), space.raws("calibration") / LIST_NAME, encodings)
 
 
 def _quantization(recipe: Recipe, precision: Precision) -> dict[str, Any]:
     """What decides the encodings; recorded beside the DLC, too."""
     chosen = recipe.model_dump(include={"method", "percentile", "per_channel", "calibration_windows"})
     return chosen | {
-        "precision": str(precision), "arch": recipe.lowest_arch, "calibration": recipe.calibration or "shipped"
+        "precision": str(precision), "calibration": recipe.calibration or "shipped"
     }  # fmt: skip
 
 
-def _convert(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
-    source, target = space.onnx if precision.is_float else space.qdq(precision), space.dlc(precision)
+def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Done:
+    quantization = None if toolchain.reads_qdq else sdk_quantization(recipe, space, precision)
+    source = space.onnx if precision.is_float or quantization else space.qdq(precision)
+    sources, target = {"onnx": source}, space.dlc(precision)
     settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision)
+    if quantization:
+        sources["raws"] = quantization.input_list.parent
+        settings["quantizer"] = recipe.quantizer
+        if quantization.encodings:
+            sources["encodings"] = quantization.encodings
+    settings |= {"name": recipe.name, "toolchain": toolchain.label}
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.stages.convert import convert
 
         for stale in space.all_prepared(precision):
             stale.unlink()
-        made = convert(source, target, name=recipe.name)
-        return {"graph": made.graph, "operations": made.operations}
+        made = convert(source, target, name=recipe.name, toolchain=toolchain, quantization=quantization)
+        return {"graph": made.graph, "operations": made.operations, **made.notes}
 
-    return _run(Request("convert", {"onnx": source}, {"name": recipe.name, **settings}, {"dlc": target}), action)
+    return _run(Request("convert", sources, settings, {"dlc": target}), action)
 
 
-def build_prepared(recipe: Recipe, space: Workspace) -> Done:
+def build_prepared(recipe: Recipe, space: Workspace, toolchain: Toolchain) -> Done:
     """The DLC with its caches, from the one without; the caller holds the workspace's lock."""
     precision, socs = recipe.parsed_precision, recipe.parsed_socs
     target = space.prepared(precision, socs)
@@ -203,6 +246,8 @@ def build_prepared(recipe: Recipe, space: Workspace) -> Done:
     def action() -> Mapping[str, Any]:
         from snpe_tools.stages.prepare import prepare
 
-        return {"caches": prepare(space.dlc(precision), target, socs).caches}
+        made = prepare(space.dlc(precision), target, socs, toolchain=toolchain)
+        return {"caches": made.caches, **made.notes}
 
-    return _run(Request("prepare", {"dlc": space.dlc(precision)}, {"socs": recipe.socs}, {"prepared": target}), action)
+    settings = {"socs": recipe.socs, "toolchain": toolchain.label}
+    return _run(Request("prepare", {"dlc": space.dlc(precision)}, settings, {"prepared": target}), action)

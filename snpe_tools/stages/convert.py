@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.dlc.rename import graph_identifier
 from snpe_tools.errors import ConversionError
-from snpe_tools.files import scratch_folder, whole_file
+from snpe_tools.files import require_file, scratch_folder, whole_file
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
+from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.provenance import recorded
 from snpe_tools.socs import DEFAULT, Soc
-from snpe_tools.toolchains import pypi
+from snpe_tools.toolchains import Conversion, Quantization, Toolchain
+from snpe_tools.toolchains.pypi import PyPI
 
 _FOLDER_FACTOR = 3
 """Free space wanted for each byte of the model: a copy of it, and its DLC."""
@@ -22,11 +25,12 @@ _FOLDER_FACTOR = 3
 
 @dataclass(frozen=True)
 class Converted:
-    """A written DLC: its graph's name, and how many operations of each type it holds."""
+    """A written DLC: its graph's name, how many operations of each type it holds, and how the toolchain made it."""
 
     dlc: Path
     graph: str
     operations: dict[str, int]
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def float_steps(self) -> int:
@@ -34,7 +38,15 @@ class Converted:
         return self.operations.get("Quantize", 0) + self.operations.get("Dequantize", 0)
 
 
-def convert(model: Path, target: Path, *, name: str = "", soc: Soc = DEFAULT) -> Converted:
+def convert(
+    model: Path,
+    target: Path,
+    *,
+    name: str = "",
+    soc: Soc = DEFAULT,
+    toolchain: Toolchain | None = None,
+    quantization: Quantization | None = None,
+) -> Converted:
     """Convert a fixed-shape ONNX model, float or QDQ, to a DLC.
 
     A float model becomes a float DLC, which the HTP computes in fp16.
@@ -44,27 +56,45 @@ def convert(model: Path, target: Path, *, name: str = "", soc: Soc = DEFAULT) ->
         target: the DLC to write.
         name: name of the graph inside, from the file's name by default.
         soc: the SoC whose HTP decides which operations are supported.
+        toolchain: who converts; ONNX Runtime QNN by default, which reads QDQ models.
+        quantization: for the SDK, which quantizes a float model itself.
 
     Raises:
         ConversionError: operations are refused, or the DLC does not have the model's inputs and outputs.
         OnnxError: not a fixed-shape ONNX model.
         StorageError: no space.
     """
-    proto = use_int32_inputs(load(model))
-    inputs, outputs = input_specs(proto), output_specs(proto)
+    size, maker = require_file(model, "an ONNX model").stat().st_size, toolchain or PyPI()
     graph = graph_identifier(name or target.name.split(".")[0])
+    settings = {"graph": graph, "soc": soc.name, "toolchain": maker.label}
     with (
-        recorded("convert", {"onnx": model}, {"graph": graph, "soc": soc.name}, {"dlc": target}) as notes,
-        scratch_folder(_FOLDER_FACTOR * model.stat().st_size) as folder,
-        whole_file(target) as temporary,
+        recorded("convert", {"onnx": model}, settings, {"dlc": target}) as notes,
+        scratch_folder(_FOLDER_FACTOR * size) as folder,
     ):
-        ready = folder / model.name
-        save(proto, ready)
-        made = pypi.convert(ready, folder, graph, soc, model)
-        converted = _check(made, {spec.name for spec in inputs}, {spec.name for spec in outputs})
-        shutil.copyfile(made, temporary)
-        notes["operations"] = converted[1]
-    return Converted(target, *converted)
+        job = conversion(model, folder, target, graph, soc, quantization)
+        made = maker.convert(job, folder)
+        converted = _check(made.dlc, {spec.name for spec in job.inputs}, {spec.name for spec in job.outputs})
+        with whole_file(target) as temporary:
+            shutil.copyfile(made.dlc, temporary)
+        notes.update(operations=converted[1], **made.notes)
+    return Converted(target, *converted, made.notes)
+
+
+def conversion(
+    model: Path, folder: Path, target: Path, graph: str, soc: Soc, quantization: Quantization | None
+) -> Conversion:
+    """What a toolchain is asked to convert: a copy of the model in `folder`, as its encodings name its tensors.
+
+    Raises:
+        OnnxError: not a fixed-shape ONNX model.
+    """
+    proto = use_int32_inputs(load(model))
+    if quantization:
+        unshare_vectors(proto)
+    ready = folder / f"{graph}.onnx"
+    job = Conversion(ready, model, graph, input_specs(proto), output_specs(proto), soc, target, quantization)
+    save(proto, ready)
+    return job
 
 
 def _check(path: Path, inputs: set[str], outputs: set[str]) -> tuple[str, dict[str, int]]:

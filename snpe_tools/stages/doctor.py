@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from typing import Literal
 from snpe_tools.errors import SetupError
 from snpe_tools.process import run
 from snpe_tools.qnn.library import RUNTIME_PIN, runtime_versions
+from snpe_tools.toolchains.sdk_doctor import examine
 
 State = Literal["ok", "optional", "missing"]
 _GLIBC = (2, 35)
@@ -31,11 +31,12 @@ class Finding:
     advice: str = ""
 
 
-def doctor(folder: Path = Path()) -> list[Finding]:
+def doctor(folder: Path = Path(), *, sdk_python: str = "") -> list[Finding]:
     """Look at everything the flow needs. Nothing is changed.
 
     Args:
         folder: where artefacts would go, for free space.
+        sdk_python: the Python for the SDK's scripts; found by version when "".
     """
     checks: list[Callable[[], Finding]] = [
         _python,
@@ -45,10 +46,13 @@ def doctor(folder: Path = Path()) -> list[Finding]:
         _export,
         _quantizer,
         lambda: _disk(folder),
-        _sdk,
-        _adb,
     ]
-    return [check() for check in checks]
+    return [
+        *(check() for check in checks),
+        *_sdk(sdk_python),
+        _command("adb", "Only needed for Android devices."),
+        _command("ssh", "Only needed for Linux devices: install openssh-client."),
+    ]
 
 
 def _python() -> Finding:
@@ -139,18 +143,18 @@ def _disk(folder: Path) -> Finding:
     )
 
 
-def _sdk() -> Finding:
-    for variable in ("SNPE_ROOT", "QAIRT_SDK_ROOT", "QNN_SDK_ROOT"):
-        if os.environ.get(variable):
-            return Finding("SNPE SDK", "ok", f"{variable}={os.environ[variable]}")
-    return Finding("SNPE SDK", "optional", "not set up", "Not needed.")
+def _sdk(python: str) -> Iterator[Finding]:
+    """Needed only where the environment names one: then it is what a build uses."""
+    found = list(examine(python))
+    if not found:
+        yield Finding("SDK", "optional", "not set up", "Not needed; docs/sdk.md says how to get it.")
+    for one in found:
+        yield Finding(one.name, "missing" if one.advice else "ok", one.found, one.advice)
 
 
-def _adb() -> Finding:
-    found = shutil.which("adb")
-    return Finding(
-        "adb", "ok" if found else "optional", found or "not found", "" if found else "Only needed for Android devices."
-    )
+def _command(name: str, what_for: str) -> Finding:
+    found = shutil.which(name)
+    return Finding(name, "ok" if found else "optional", found or "not found", "" if found else what_for)
 
 
 def require_healthy(findings: list[Finding]) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.errors import ConversionError, UsageError
+from snpe_tools.errors import UsageError
 from snpe_tools.files import scratch_folder, whole_file
 from snpe_tools.inspection.targets import need_of
 from snpe_tools.progress import progress
 from snpe_tools.provenance import recorded
-from snpe_tools.qnn.isolation import isolated
-from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc, check_fit
+from snpe_tools.toolchains import Preparation, Toolchain
+from snpe_tools.toolchains.pypi import PyPI
 
 _FOLDER_FACTOR = 4
 """Free space wanted for each byte of the DLC: a cache is as large as its graph."""
@@ -23,14 +24,18 @@ _FOLDER_FACTOR = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared DLC, and the bytes of its cache for each SoC."""
+    """A prepared DLC, the bytes of its cache for each SoC, and how the toolchain made it."""
 
     dlc: Path
     caches: dict[str, int]
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
-def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
+def prepare(dlc: Path, target: Path, socs: Sequence[Soc], *, toolchain: Toolchain | None = None) -> Prepared:
     """Add a compiled HTP cache for each SoC to a copy of a DLC; its graph and weights stay as they are.
+
+    Args:
+        toolchain: who compiles; PyPI's runtime by default.
 
     Raises:
         UsageError: a SoC that cannot run this DLC, by name (fp16 on an HTP without float maths), or that it already
@@ -42,22 +47,20 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc]) -> Prepared:
     with dlc_format.open(dlc) as source:
         check_fit(str(dlc), socs, need_of(source))
         _require_new(dlc, {cache.soc for cache in source.caches}, socs)
+    maker = toolchain or PyPI()
+    settings = {"socs": [soc.name for soc in socs], "toolchain": maker.label}
     with (
-        recorded("prepare", {"dlc": dlc}, {"socs": [soc.name for soc in socs]}, {"prepared": target}),
+        recorded("prepare", {"dlc": dlc}, settings, {"prepared": target}) as notes,
         scratch_folder(_FOLDER_FACTOR * dlc.stat().st_size) as folder,
         progress("compiling", len(socs)) as advance,
     ):
-        current = dlc
-        for soc in socs:
-            following = folder / f"{soc}.dlc"
-            isolated(_add_cache, current, following, soc)
-            _check_cache(following, soc)
-            current = following
-            advance()
+        made = maker.prepare(Preparation(dlc, socs, target), folder, advance)
         with whole_file(target) as temporary:
-            shutil.copyfile(current, temporary)
-    with dlc_format.open(target) as made:
-        return Prepared(target, {cache.soc: cache.record.size for cache in made.caches})
+            shutil.copyfile(made.dlc, temporary)
+        notes.update(made.notes)
+    with dlc_format.open(target) as written:
+        caches = {cache.soc: cache.record.size for cache in written.caches}
+    return Prepared(target, caches, made.notes)
 
 
 def _require_new(dlc: Path, known: set[str], socs: Sequence[Soc]) -> None:
@@ -67,14 +70,3 @@ def _require_new(dlc: Path, known: set[str], socs: Sequence[Soc]) -> None:
             f"{dlc} already has a cache for {', '.join(twice)}.",
             "Prepare the DLC that `convert` wrote, without caches.",
         )
-
-
-def _add_cache(dlc: Path, target: Path, soc: Soc) -> None:
-    with Session(dlc, soc) as session:
-        session.add_cache(target)
-
-
-def _check_cache(path: Path, soc: Soc) -> None:
-    with dlc_format.open(path) as dlc:
-        if soc.name not in {cache.soc for cache in dlc.caches}:
-            raise ConversionError(f"The compiler reported success for {soc}, and wrote no cache for it.")

@@ -8,21 +8,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.comparison import DEFAULT_MAX_DROP, FLOAT_STAGE, Scores, Stage, compare, emulator_stage, onnx_stage
+import numpy as np
+
+from snpe_tools.answer_sheet import save_sheet
+from snpe_tools.comparison import (
+    DEFAULT_MAX_DROP,
+    FLOAT_STAGE,
+    Scores,
+    Stage,
+    compare,
+    emulator_stage,
+    onnx_stage,
+    spread_sample,
+)
 from snpe_tools.files import write_json
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.provenance import versions
-from snpe_tools.qa.features import load_tokenizer, make_windows
+from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
 from snpe_tools.qa.squad import evaluation_file, load_questions
 from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import Soc
-from snpe_tools.stages.build import build_dlc, build_prepared
+from snpe_tools.stages.build import build_dlc, build_prepared, choose_for
+from snpe_tools.stages.inputs import write_windows
+from snpe_tools.stages.layerwise import compare_layers
 from snpe_tools.workspace import Workspace
 
 DEFAULT_QUESTIONS = 200
 """ONNX stages are asked the first so many questions, unless told otherwise."""
+LAYER_WINDOWS = 4
+"""Windows on which float and quantized ONNX are compared tensor by tensor."""
 _FLOAT_SHARE = 4
 """Emulating fp16 takes about three times as long as integers, so that stage is asked a quarter of the emulated
 questions.
@@ -31,7 +47,10 @@ questions.
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores, where they were written, and the document itself."""
+    """The scores, where they were written, and the document itself.
+
+    Beside `file` stand answers.json, what every stage answered, and layers.json, where the quantized model loses.
+    """
 
     scores: Scores
     file: Path
@@ -64,21 +83,32 @@ def score(
     Raises:
         SnpeToolsError: of the step that failed.
     """
-    space, file = Workspace(root, recipe.name), evaluation_file(data)
+    space, file, toolchain = Workspace(root, recipe.name), evaluation_file(data), choose_for(recipe)
     asked = load_questions(file)
     asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
     with space.locked():
         precisions = list(dict.fromkeys([Precision.parse("fp16"), recipe.parsed_precision]))
         for precision in precisions:
-            build_dlc(recipe, space, precision, file)
-        build_prepared(recipe, space)
+            build_dlc(recipe, space, precision, toolchain, file)
+        build_prepared(recipe, space, toolchain)
         windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
         sampled = recipe.emulated_questions if questions is None else 0
         on = _Emulation(space, recipe.parsed_socs, sampled, workers, executor)
         scores = compare(_stages(recipe, precisions, on), windows, max_drop=max_drop)
-    document = _document(recipe, data or "shipped", len(asked), scores)
+        if not recipe.parsed_precision.is_float:
+            _keep_layers(space, recipe.parsed_precision, windows)
+    document = _document(recipe, data or "shipped", len(asked), scores) | {"toolchain": toolchain.label}
+    if scores.sheet:
+        save_sheet(scores.sheet.model_copy(update={"model": recipe.name}), space.answers)
     write_json(space.accuracy, document)
     return Scored(scores, space.accuracy, document)
+
+
+def _keep_layers(space: Workspace, precision: Precision, windows: Windows) -> None:
+    """Float against quantized ONNX, tensor by tensor, on a few of the questions' windows."""
+    rows = np.array(spread_sample(len(windows), LAYER_WINDOWS), np.intp)
+    listed = write_windows(space.onnx, windows.take(rows), space.raws("layers")).list_file
+    write_json(space.layers, compare_layers(space.onnx, space.qdq(precision), listed, limit=0))
 
 
 @dataclass(frozen=True)
@@ -149,5 +179,6 @@ def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> d
         "passed": not scores.failed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": scores.as_dicts(),
+        "pairs": [asdict(pair) for pair in scores.pairs],
         "soc_differences": [asdict(found) for found in scores.contrasts],
     }

@@ -8,12 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import snpe_tools.dlc as dlc_format
 from snpe_tools.dlc.rename import rename_graph
-from snpe_tools.errors import ConversionError
+from snpe_tools.errors import ConversionError, UsageError
 from snpe_tools.graph.loading import infer_types, load
 from snpe_tools.process import Finished, run
+from snpe_tools.progress import Advance
+from snpe_tools.qnn.isolation import isolated
 from snpe_tools.qnn.library import check_runtime
+from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc
+from snpe_tools.toolchains import Conversion, Made, Preparation
 
 _FAILED = re.compile(
     r"Validation FAILED for \d+ nodes in OrtNodeUnit .*?:\n"
@@ -31,40 +36,62 @@ class Refusal:
     reason: str
 
 
-def convert(onnx_file: Path, folder: Path, graph_name: str, soc: Soc, source: Path) -> Path:
-    """Write the DLC of an ONNX model into `folder`; returns its path.
+class PyPI:
+    """ONNX Runtime QNN writes the DLC, the HTP library that comes with it compiles the caches."""
 
-    Args:
-        onnx_file: fixed shapes, float or QDQ, int32 inputs.
-        folder: a scratch folder.
-        graph_name: name of the graph inside the DLC.
-        soc: the SoC whose HTP decides which operations are supported.
-        source: the user's own file, to name in errors.
+    label = "pypi"
+    reads_qdq = True
 
-    Raises:
-        ConversionError: the HTP refuses operations (each is listed), or the runtime failed.
-    """
-    check_runtime()
-    finished = run([sys.executable, "-m", "snpe_tools.toolchains.ort_dump", onnx_file, folder, str(soc.id)])
-    written = list(folder.glob("*.dlc"))
-    if finished.code or len(written) != 1:
-        raise _explain(finished, written, onnx_file, soc, source)
-    rename_graph(written[0], graph_name)
-    return written[0]
+    def convert(self, job: Conversion, folder: Path) -> Made:
+        """See `Toolchain.convert`; each refused operation is listed."""
+        if job.quantization:
+            raise UsageError(
+                "ONNX Runtime QNN reads quantized models as QDQ, and quantizes nothing itself.",
+                "Quantize first: snpe-tools quantize; or add --toolchain sdk.",
+            )
+        check_runtime()
+        finished = run([sys.executable, "-m", "snpe_tools.toolchains.ort_dump", job.onnx, folder, str(job.soc.id)])
+        written = list(folder.glob("*.dlc"))
+        if finished.code or len(written) != 1:
+            raise _explain(finished, written, job)
+        rename_graph(written[0], job.graph)
+        return Made(written[0])
+
+    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> Made:
+        """See `Toolchain.prepare`."""
+        current = job.dlc
+        for soc in job.socs:
+            following = folder / f"{soc}.dlc"
+            isolated(_add_cache, current, following, soc)
+            _check_cache(following, soc)
+            current = following
+            advance()
+        return Made(current)
 
 
-def _explain(finished: Finished, written: list[Path], onnx_file: Path, soc: Soc, source: Path) -> ConversionError:
+def _add_cache(dlc: Path, target: Path, soc: Soc) -> None:
+    with Session(dlc, soc) as session:
+        session.add_cache(target)
+
+
+def _check_cache(path: Path, soc: Soc) -> None:
+    with dlc_format.open(path) as dlc:
+        if soc.name not in {cache.soc for cache in dlc.caches}:
+            raise ConversionError(f"The compiler reported success for {soc}, and wrote no cache for it.")
+
+
+def _explain(finished: Finished, written: list[Path], job: Conversion) -> ConversionError:
     refusals = list(dict.fromkeys(find_refusals(finished.output)))
     if refusals:
-        shapes = _node_shapes(onnx_file)
+        shapes = _node_shapes(job.onnx)
         lines = [f"{one.type} {one.node!r} {shapes.get(one.node, '')}: {one.reason}" for one in refusals]
         listed = "".join(f"\n    {line}" for line in lines)
-        message = f"{source}: the HTP of {soc} refuses {len(refusals)} operations.{listed}"
+        message = f"{job.source}: the HTP of {job.soc} refuses {len(refusals)} operations.{listed}"
         return ConversionError(message, "Replace them in the model, or try another precision or SoC.")
     if len(written) > 1:
-        return ConversionError(f"{source}: the graph fell into {len(written)} parts; one DLC was expected.")
+        return ConversionError(f"{job.source}: the graph fell into {len(written)} parts; one DLC was expected.")
     return ConversionError(
-        f"{source}: ONNX Runtime QNN ended with {finished.ending} and wrote no DLC.{finished.tail()}"
+        f"{job.source}: ONNX Runtime QNN ended with {finished.ending} and wrote no DLC.{finished.tail()}"
     )
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 import snpe_tools.dlc as dlc_format
+from snpe_tools.answer_sheet import load_sheet
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from snpe_tools.workspace import Workspace
 from tests.integration.conftest import SEQUENCE
+from tests.notebooks import execute, outputs
 
 Tool = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,8 +80,9 @@ def test_provenance_stands_beside_every_artefact(root: Path) -> None:
     known = json.loads((root / "Models" / "tiny" / "tiny.w8a16.dlc.provenance.json").read_text())
     assert known["step"] == "convert"
     assert len(known["inputs"]["onnx"]["sha256"]) == 64
-    assert {"name": "tiny", "precision": "w8a16", "method": "min-max", "arch": 73}.items() <= known["settings"].items()
+    assert {"name": "tiny", "precision": "w8a16", "method": "min-max"}.items() <= known["settings"].items()
     assert known["settings"]["calibration_windows"] == 8
+    assert known["settings"]["toolchain"] == "pypi"
     assert known["versions"]["onnxruntime-qnn"] == "2.7.0"
     assert known["notes"]["operations"]["LayerNorm"] == 5
 
@@ -145,6 +148,55 @@ def test_accuracy_json_says_what_was_measured_and_how(
     assert (document["dataset"], document["questions"], document["precision"]) == ("shipped", 12, "w8a16")
     assert (document["passed"], document["max_drop"]) == (True, 100)
     assert document["runtime"]["onnxruntime-qnn"] == "2.7.0"  # type: ignore[index]
+
+
+def test_scores_come_with_their_uncertainty_and_every_answer(
+    root: Path, scored: tuple[subprocess.CompletedProcess[str], dict[str, object]]
+) -> None:
+    shown, document = scored
+    folder = root / "Models" / "tiny"
+    sheet = load_sheet(folder / "answers.json")
+    assert sheet.stages == [stage["stage"] for stage in document["stages"]]  # type: ignore[attr-defined]
+    assert len(sheet.questions) == 12
+    for stage in document["stages"]:  # type: ignore[attr-defined]
+        each = [asked.answers[stage["stage"]].f1 for asked in sheet.questions]
+        assert stage["f1"] == pytest.approx(sum(each) / 12, abs=1e-4)
+        assert stage["f1_interval"][0] <= stage["f1"] <= stage["f1_interval"][1]
+        assert stage["f1_ties"][0] <= stage["f1"] <= stage["f1_ties"][1]
+    assert len(document["pairs"]) == 6  # type: ignore[arg-type]
+    assert "95 % interval: where F1 would lie" in shown.stderr
+    layers = json.loads((folder / "layers.json").read_text())
+    assert (layers["first"], layers["second"], layers["inferences"]) == ("tiny.onnx", "tiny.w8a16.qdq.onnx", 4)
+    assert len(layers["layers"]) > 50
+
+
+def test_the_report_and_explain_read_what_was_kept(
+    root: Path, scored: tuple[subprocess.CompletedProcess[str], dict[str, object]]
+) -> None:
+    assert scored[0].returncode == 0
+    made = tool(root, "report", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["bytes"] < 3_000_000
+    page = (root / "Models" / "tiny" / "report.html").read_text()
+    assert all(name in page for name in ("onnx-float", "onnx-qdq", "dlc-fp16@host", "dlc-w8a16@host", "tiny.w8a16.dlc"))
+    assert page.count("<svg") == 3
+    asked = load_sheet(root / "Models" / "tiny" / "answers.json").questions[0]
+    shown = _command(root, "explain", "--json")
+    done = subprocess.run([*shown, asked.id], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["answers"]["onnx-float"]["text"] == asked.answers["onnx-float"].text
+    assert tool(root, "explain", "nothing").returncode == 2
+
+
+def test_the_accuracy_notebook_runs_from_top_to_bottom(
+    root: Path, scored: tuple[subprocess.CompletedProcess[str], dict[str, object]], tmp_path: Path
+) -> None:
+    assert scored[0].returncode == 0
+    cells = execute("accuracy/accuracy_analyzer.ipynb", tmp_path, MODEL="tiny", ROOT=str(root))
+    shown = "".join(outputs(cell) for cell in cells)
+    assert "tiny, w8a16, scored" in shown
+    assert shown.count("<svg") == 3
+    assert "<td style='text-align:left'>dlc-w8a16@host</td>" in shown
+    assert "likely cause" in shown
 
 
 def test_the_gate_refuses_with_its_own_exit_code(root: Path) -> None:

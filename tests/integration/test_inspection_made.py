@@ -30,7 +30,7 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
-from snpe_tools.stages.prepare import _add_cache
+from snpe_tools.toolchains.pypi import _add_cache
 from tests.conftest import make_model
 from tests.dlc_files import write_zip
 from tests.integration.composed import Composed, ComposedTensor, composed

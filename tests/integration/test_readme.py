@@ -96,13 +96,14 @@ def test_the_training_commands(
     shell: Callable[[str], str], clone: Path, checkpoint: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """The hub and the data are not here: a tiny checkpoint and our own questions stand in for them."""
-    rows = tmp_path / "rows.jsonl"
+    rows, asked = tmp_path / "rows.jsonl", tmp_path / "asked.json"
     rows.write_text("".join(_rows()))
+    asked.write_text(json.dumps({"data": json.loads(SHIPPED_QUESTIONS.read_text())["data"][:1]}))
     text = (ROOT / "generating_model" / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^snpe-tools train .*$", text, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
-        given = command.replace("bert-base-uncased", str(checkpoint("bert"))).replace("--eval squad", "")
+        given = command.replace("bert-base-uncased", str(checkpoint("bert"))).replace("--eval squad", f"--eval {asked}")
         given = given.replace("train-v1.1.json", str(SHIPPED_CALIBRATION)).replace("qa-train-mix.jsonl.xz", str(rows))
         assert "F1" in shell(f"{given} --base {checkpoint('bert')} --max-seq-length 48 --epochs 1")
     assert (clone / "my-checkpoint" / "model.safetensors").is_file()

@@ -27,6 +27,8 @@ COMMANDS = [
     "prepare",
     "run",
     "compare",
+    "explain",
+    "report",
     "info",
     "diff",
     "encodings",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from snpe_tools.errors import AccuracyError
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import Logits
 from snpe_tools.qa.squad import Question
+from snpe_tools.significance import Pair
 
 COUNT, LENGTH = 10, 6
 
@@ -79,3 +82,20 @@ def test_the_sample_is_even_and_fixed() -> None:
     assert spread_sample(10, 4) == [0, 3, 6, 9]
     assert spread_sample(3, 4) == [0, 1, 2]
     assert len(set(spread_sample(150, 32))) == 32
+
+
+def _pair(stage: str, p_value: float) -> Pair:
+    return Pair("onnx-float", stage, 32, -2.0, -5.0, 0.0, 1, p_value)
+
+
+def test_a_loss_on_a_sample_that_may_be_luck_is_undecided() -> None:
+    whole = StageScore("onnx-float", "", 200, 80.0, 70.0, 80.0, 100.0, None, 0, 0.1)
+    sampled = StageScore("dlc-w8a16@host", "", 32, 78.0, 70.0, 80.0, 97.0, 40.0, 0, 0.1)
+    lucky, real = _pair(sampled.stage, 1.0), _pair(sampled.stage, 0.01)
+    assert Scores((whole, sampled), 1.0, pairs=(lucky,)).failed == []
+    assert Scores((whole, sampled), 1.0, pairs=(lucky,)).undecided == [sampled]
+    assert Scores((whole, sampled), 1.0, pairs=(real,)).failed == [sampled]
+    asked_all = replace(sampled, questions=200)
+    assert Scores((whole, asked_all), 1.0, pairs=(lucky,)).failed == [asked_all]
+    infinite = replace(sampled, not_finite=1)
+    assert Scores((whole, infinite), 1.0, pairs=(lucky,)).failed == [infinite]

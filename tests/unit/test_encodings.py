@@ -10,7 +10,15 @@ import pytest
 
 from snpe_tools import dlc
 from snpe_tools.errors import DataError
-from snpe_tools.inspection.aimet import AimetEncoding, encodings_of, load_encodings, plain_name, to_document
+from snpe_tools.inspection.aimet import (
+    VERSIONS,
+    AimetEncoding,
+    as_0_6_1,
+    encodings_of,
+    load_encodings,
+    plain_name,
+    to_document,
+)
 from snpe_tools.inspection.audit import audit
 from snpe_tools.inspection.extract import extract
 from tests.dlc_files import (
@@ -55,6 +63,15 @@ def test_the_older_format_states_both_ends(opened: dlc.Dlc) -> None:
         }
     ]
     assert [entry["min"] for entry in found["param_encodings"]["w"]] == [-64.0, -32.0]
+
+
+def test_a_newer_file_is_rewritten_and_an_older_one_is_kept(opened: dlc.Dlc, tmp_path: Path) -> None:
+    older, newer = (to_document(encodings_of(opened), version) for version in VERSIONS[::-1])
+    newer["activation_encodings"].append({"name": "f", "enc_type": "PER_TENSOR", "dtype": "FLOAT", "bw": 16})
+    older["activation_encodings"]["f"] = [{"bitwidth": 16, "dtype": "float"}]
+    for name, content in (("old", older), ("new", newer)):
+        (tmp_path / name).write_text(json.dumps(content))
+        assert as_0_6_1(tmp_path / name) == older
 
 
 def test_a_float_model_has_no_encodings(tmp_path: Path) -> None:

@@ -93,9 +93,23 @@ def test_make_help_shows_every_variable() -> None:
         "DATA",
         "CHECKPOINT",
         "TOOLCHAIN",
+        "QUANTIZER",
+        "SDK_TOOLS",
+        "SDK_PYTHON",
+        "DRY_RUN",
         "DEVICE",
     ):
         assert f"\n  {name} " in shown
+
+
+def test_make_passes_on_what_the_sdk_needs() -> None:
+    command = _make(
+        "--dry-run", "dlc", "TOOLCHAIN=sdk", "SDK_TOOLS=qairt", "SDK_PYTHON=/a b/python", "QUANTIZER=sdk", "DRY_RUN=1"
+    ).splitlines()[-1]
+    for words in ("--toolchain 'sdk'", "--sdk-tools 'qairt'", "--sdk-python '/a b/python'", "--quantizer 'sdk'"):
+        assert words in command
+    assert command.endswith("--dry-run")
+    assert "--dry-run" not in _make("--dry-run", "dlc").splitlines()[-1]
 
 
 def test_make_quotes_what_it_passes_on() -> None:

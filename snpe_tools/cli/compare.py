@@ -1,0 +1,129 @@
+"""compare: two models on the same inputs, output by output or tensor by tensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import decibel, finish, table
+from snpe_tools.progress import say
+
+if TYPE_CHECKING:
+    from snpe_tools.layerwise.comparison import LayerComparison, LayerDifference
+    from snpe_tools.stages.compare import Difference
+
+_SHOWN_NAMES = 3
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="ONNX, QDQ ONNX or DLC: what is right.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="ONNX, QDQ ONNX or DLC: what is judged.", show_default=False)],
+    inputs: options.InputsFile,
+    layers: Annotated[bool, typer.Option("--layers", help="Every tensor that both models have.")] = False,
+    limit: Annotated[int, typer.Option(help="With --layers: inferences; 0 takes all of the list.", min=0)] = 4,
+    threshold: Annotated[float, typer.Option(help="With --layers: SQNR in dB below which a tensor diverges.")] = 20.0,
+    top: Annotated[int, typer.Option(help="With --layers: ops shown that lose most.", min=1)] = 10,
+    all_layers: Annotated[bool, typer.Option("--all", help="With --layers: show every tensor, in order.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="With --layers: JSON file to write, for `report`.")
+    ] = None,
+    soc: options.SocName = "sm8650",
+    native: options.Native = False,
+    as_json: options.Json = False,
+) -> None:
+    """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
+    from snpe_tools.socs import parse_socs
+
+    meant = parse_socs(soc)[0]
+    if layers:
+        from snpe_tools.files import write_json
+        from snpe_tools.stages.layerwise import compare_layers
+
+        compared = compare_layers(first, second, inputs, soc=meant, native=native, limit=limit, threshold_db=threshold)
+        if output:
+            write_json(output, compared)
+        _show_layers(compared, top, everything=all_layers)
+        finish(compared, as_json=as_json)
+        return
+    from snpe_tools.stages.compare import compare as run_compare
+
+    found = run_compare(first, second, inputs, soc=meant, native=native)
+    _show_outputs(found)
+    finish(found, as_json=as_json)
+
+
+def _show_outputs(found: list[Difference]) -> None:
+    rows = [
+        (
+            item.output,
+            f"{item.cosine:.6f}",
+            decibel(item.sqnr_db),
+            f"{item.largest:.3g}",
+            f"{item.mean:.3g}",
+            f"{item.equal:.1f} %",
+            str(sum(item.not_finite)),
+        )
+        for item in found
+    ]
+    table(("output", "cosine", "SQNR dB", "largest error", "mean error", "equal", "NaN/Inf"), rows)
+
+
+def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
+    if everything:
+        _show_all(found)
+    say(f"\nOps of {found.second} that lose most against {found.first} ({found.inferences} inferences):")
+    table(
+        ("op", "tensor", "likely cause", "SQNR dB: reads", "writes"), [_op_row(row) for row in found.worst(top)], left=3
+    )
+    say(f"\n{_divergence(found)}")
+    say(f"{len(found.layers)} tensors matched, {found.renamed} of them under other names.")
+    for count, words in (
+        (found.reshaped, "have other shapes in the two (moved axes)"),
+        (found.first_only, f"are in {found.first} only"),
+        (found.second_only, f"are in {found.second} only"),
+    ):
+        if count:
+            more = ", …" if len(count) > _SHOWN_NAMES else ""
+            say(f"{len(count)} {words}, and were not compared: {', '.join(count[:_SHOWN_NAMES])}{more}")
+
+
+def _divergence(found: LayerComparison) -> str:
+    for row in found.layers:
+        if row.tensor == found.diverged:
+            bad = f", {row.not_finite[1]} NaN/Inf" if row.not_finite[1] else ""
+            return (
+                f"The first op that diverges (below {found.threshold_db:g} dB): {row.op} {row.node}, {row.shape}, "
+                f"{decibel(row.sqnr_db)} dB, range [{row.low:.4g}, {row.high:.4g}]{bad}: {row.cause}."
+            )
+    return f"No op diverges: every tensor that was matched keeps {found.threshold_db:g} dB or more."
+
+
+def _op_row(row: LayerDifference) -> tuple[str, ...]:
+    return row.op, row.tensor, row.cause, decibel(row.input_db), decibel(row.sqnr_db)
+
+
+def _show_all(found: LayerComparison) -> None:
+    columns = (f"tensor of {found.first}", f"of {found.second}", "op", "shape", "cosine", "SQNR dB", "largest error",
+               "mean error", "equal", "NaN/Inf", "range", "encoding")  # fmt: skip
+    table(columns, [_row(row) for row in found.layers], left=3)
+
+
+def _row(row: LayerDifference) -> tuple[str, ...]:
+    grid = row.grid
+    return (
+        row.first,
+        row.second if row.second != row.first else "the same",
+        row.op,
+        "x".join(map(str, row.shape)),
+        f"{row.cosine:.6f}",
+        decibel(row.sqnr_db),
+        f"{row.largest:.3g}",
+        f"{row.mean:.3g}",
+        f"{row.equal:.1f} %",
+        str(sum(row.not_finite)),
+        f"{row.low:.3g} … {row.high:.3g}",
+        f"{grid.low:.3g} … {grid.high:.3g}, {grid.bits} bits" if grid else "float",
+    )

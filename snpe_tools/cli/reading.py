@@ -1,0 +1,61 @@
+"""The commands that read what `score` kept: report, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import finish, table
+from snpe_tools.progress import say
+
+
+def report(
+    model: options.Model = options.DEFAULT_MODEL,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Page to write; Models/<model>/report.html by default.")
+    ] = None,
+    layers: Annotated[
+        Path | None, typer.Option(help="What `compare --layers -o` wrote; float against QDQ by default.")
+    ] = None,
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """The last scores as one HTML page. It needs no network."""
+    from snpe_tools import report as run_report
+    from snpe_tools.files import size_of
+
+    page = run_report(model, root, output, layers=layers)
+    say(f"{page}: {size_of(page) / 1e3:.0f} kB. Open it in any browser.")
+    finish({"report": page, "bytes": size_of(page)}, as_json=as_json)
+
+
+def explain(
+    question: Annotated[str, typer.Argument(help="The question's id, as in the data.", show_default=False)],
+    model: options.Model = options.DEFAULT_MODEL,
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """One question through every stage. As the last scores have it."""
+    from snpe_tools import explain as run_explain
+
+    found = run_explain(question, model, root)
+    say(f"{found.question}\n\n{found.passage}\n\naccepted: {' | '.join(found.gold) or '(no answer)'}\n")
+    columns = ("stage", "answer", "start + end logit", "against float", "F1", "EM", "tied with")
+    rows = [
+        (
+            row.stage,
+            row.given.text or "(no answer)",
+            "none finite" if row.given.score is None else f"{row.given.score:.4f}",
+            "" if row.shift is None else f"{row.shift:+.4f}",
+            f"{row.given.f1:.0f}",
+            f"{row.given.em:.0f}",
+            " | ".join(row.given.tied),
+        )
+        for row in found.rows
+    ]
+    table(columns, rows, left=2)
+    say(found.verdict)
+    finish(found.as_dict(), as_json=as_json)

@@ -1,0 +1,81 @@
+"""The inner tensors of a DLC on the Hexagon emulator: executed from a copy whose inner tensors are outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools.dlc import Graph, Node, Tensor
+from snpe_tools.dtypes import DataType
+from snpe_tools.inspection.aimet import plain_name
+from snpe_tools.layerwise.layer import Grid, Layer, Reader
+from snpe_tools.spec import Array
+
+Execute = Callable[[Sequence[str]], Callable[[str, Sequence[int], int], Array]]
+"""Runs the DLC on all inferences with some tensors as outputs; gives what reads one: (name, shape, index) → array."""
+
+
+class DlcSource:
+    """Results stand on disk and are read tensor by tensor."""
+
+    def __init__(self, model: Path, execute: Execute, *, kind: str) -> None:
+        self.name, self.kind, self._execute = model.name, kind, execute
+        with dlc_format.open(model) as dlc:
+            self.layers: Mapping[str, Layer] = _layers(dlc.graph)
+
+    @contextmanager
+    def run(self, names: Sequence[str]) -> Iterator[Reader]:
+        """Execute all inferences with `names` as outputs."""
+        shapes = {layer.name: layer.shape for layer in self.layers.values()}
+        result = self._execute(names)
+
+        def read(wanted: Sequence[str], index: int) -> Mapping[str, Array]:
+            return {name: result(name, shapes[name], index) for name in wanted}
+
+        yield read
+
+
+def _layers(graph: Graph) -> dict[str, Layer]:
+    dynamic = {tensor.name for tensor in graph.inputs}
+    layers: dict[str, Layer] = {}
+    for node in graph.nodes:
+        if dynamic.isdisjoint(node.inputs):
+            continue
+        dynamic |= set(node.outputs)
+        for name in node.outputs:
+            tensor = graph.tensors[name]
+            if tensor.role in {"native", "output"} and (tensor.dtype.is_float or tensor.dtype.is_fixed_point):
+                layer = _layer(graph, node, tensor, dynamic)
+                layers[layer.key] = layer
+    return layers
+
+
+def _layer(graph: Graph, node: Node, tensor: Tensor, dynamic: set[str]) -> Layer:
+    constants = [graph.tensors[name].dtype for name in node.inputs if name in graph.tensors and name not in dynamic]
+    return Layer(
+        key=plain_name(tensor.name),
+        name=tensor.name,
+        op=node.type,
+        node=node.name,
+        shape=tensor.shape,
+        inputs=tuple(dict.fromkeys(plain_name(name) for name in node.inputs if name in dynamic)),
+        grid=_grid(tensor),
+        weight_bits=min((8 * dtype.numpy.itemsize for dtype in constants if dtype.is_fixed_point), default=0),
+    )
+
+
+def _grid(tensor: Tensor) -> Grid | None:
+    encoding = tensor.encoding
+    if encoding is None or not tensor.dtype.is_fixed_point or encoding.axis is not None:
+        return None
+    low, high = _limits(tensor.dtype)
+    return Grid.of(encoding.scales[0], low + encoding.offsets[0], high + encoding.offsets[0], encoding.bits)
+
+
+def _limits(dtype: DataType) -> tuple[int, int]:
+    limits = np.iinfo(dtype.numpy.str)
+    return int(limits.min), int(limits.max)

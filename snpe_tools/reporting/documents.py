@@ -1,0 +1,139 @@
+"""What the report reads: accuracy.json, answers.json, layers.json and the provenance beside each artefact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from snpe_tools.answer_sheet import Sheet, load_sheet
+from snpe_tools.errors import DataError
+from snpe_tools.files import require_file
+from snpe_tools.provenance import Provenance
+from snpe_tools.significance import Pair
+from snpe_tools.workspace import Workspace
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class StageRow(BaseModel):
+    """A stage of accuracy.json; see `StageScore`."""
+
+    stage: str
+    runtime: str
+    questions: int
+    f1: float
+    em: float
+    float_f1: float
+    same: float
+    sqnr_db: float | None
+    not_finite: int
+    seconds: float
+    f1_interval: tuple[float, float]
+    f1_ties: tuple[float, float]
+
+
+class Accuracy(BaseModel):
+    """accuracy.json."""
+
+    model: str
+    dataset: str
+    questions: int
+    precision: str
+    runtime: dict[str, str]
+    soc: str
+    sequence_length: int
+    random_weights: bool
+    calibration: dict[str, Any]
+    max_drop: float
+    passed: bool
+    created: str
+    stages: list[StageRow]
+    pairs: list[Pair]
+
+
+class GridRow(BaseModel):
+    """An encoding; see `Grid`."""
+
+    low: float
+    high: float
+    step: float
+    bits: int
+
+
+class LayerRow(BaseModel):
+    """A tensor of layers.json; see `LayerDifference`."""
+
+    tensor: str
+    op: str
+    shape: list[int]
+    sqnr_db: float | None
+    not_finite: tuple[int, int]
+    low: float | None
+    high: float | None
+    grid: GridRow | None
+    outside: float
+    input_db: float | None
+    added: float
+    cause: str
+
+
+class Layers(BaseModel):
+    """layers.json."""
+
+    first: str
+    second: str
+    runtimes: tuple[str, str]
+    inferences: int
+    threshold_db: float
+    layers: list[LayerRow]
+    diverged: str
+    reshaped: list[str]
+    first_only: list[str]
+    second_only: list[str]
+
+    def worst(self, count: int) -> list[LayerRow]:
+        """The ops that add most noise, the worst first."""
+        return sorted((row for row in self.layers if row.added > 0), key=lambda row: -row.added)[:count]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """All of them; `layers` is None where nothing was quantized, `made` has the artefacts' provenance by file."""
+
+    accuracy: Accuracy
+    sheet: Sheet
+    layers: Layers | None
+    made: dict[str, Provenance]
+
+
+def load_documents(space: Workspace, layers_file: Path | None = None) -> Documents:
+    """What stands in a model's folder.
+
+    Args:
+        layers_file: what `compare --layers -o` wrote, instead of the folder's own.
+
+    Raises:
+        DataError, InputError: something is missing, damaged, or was written by an older version.
+    """
+    accuracy = _load(space.accuracy, Accuracy)
+    kept = space.layers if space.layers.is_file() and accuracy.precision != "fp16" else None
+    compared = layers_file or kept
+    layers = _load(compared, Layers) if compared else None
+    made = {
+        file.name.removesuffix(".provenance.json"): _load(file, Provenance)
+        for file in sorted(space.folder.glob("*.provenance.json"))
+    }
+    return Documents(accuracy, load_sheet(space.answers), layers, made)
+
+
+def _load(path: Path, kind: type[_Model]) -> _Model:
+    require_file(path, "what `score` writes")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path}: {place}: {first['msg']}.", "Score the model again: make accuracy.") from problem

@@ -1,0 +1,99 @@
+"""The page from the documents: everything the template shows."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from snpe_tools.answer_sheet import Asked, Sheet
+from snpe_tools.reporting.documents import Accuracy, Documents, Layers
+from snpe_tools.reporting.passage import mark
+from snpe_tools.reporting.plots import draw_noise, draw_ranges, draw_scores
+
+_EXAMPLES = 12
+_WORST = 12
+_HASH = 16
+
+
+def render(documents: Documents) -> str:
+    """The HTML page, which needs nothing else: no script, no network."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("snpe_tools.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["db"] = lambda value: "equal" if value is None else f"{value:.1f}"
+    return environment.get_template("page.html.j2").render(_content(documents))
+
+
+def _content(documents: Documents) -> dict[str, Any]:
+    accuracy, sheet, layers = documents.accuracy, documents.sheet, documents.layers
+    changed = sheet.changed()
+    return {
+        "accuracy": accuracy,
+        "verdicts": {pair.second: pair for pair in accuracy.pairs if pair.first == sheet.stages[0]},
+        "pairs": accuracy.pairs,
+        "lost": [stage for stage in accuracy.stages if stage.float_f1 - stage.f1 > accuracy.max_drop],
+        "scores_plot": draw_scores(accuracy.stages),
+        "changed": len(changed),
+        "examples": [_example(asked, sheet) for asked in changed[:_EXAMPLES]],
+        "layers": layers,
+        "worst": layers.worst(_WORST) if layers else [],
+        "noise_plot": draw_noise(layers) if layers else "",
+        "ranges_plot": draw_ranges(layers) if layers else "",
+        "outside": _outside(layers) if layers else [],
+        "made": [
+            {
+                "file": name,
+                "step": made.step,
+                "created": made.created,
+                "seconds": made.seconds,
+                "hashes": {record.path.rsplit("/", 1)[-1]: record.sha256[:_HASH] for record in made.outputs.values()},
+            }
+            for name, made in documents.made.items()
+        ],
+        "versions": max(documents.made.values(), key=lambda made: made.created).versions
+        if documents.made
+        else accuracy.runtime,
+        "command": _command(accuracy),
+    }
+
+
+def _example(asked: Asked, sheet: Sheet) -> dict[str, Any]:
+    """A question whose answer changed, with the passage as the float model and the last differing stage see it."""
+    known = asked.answers[sheet.stages[0]]
+    others = [stage for stage in sheet.stages if stage in asked.answers and asked.answers[stage].text != known.text]
+    return {
+        "asked": asked,
+        "other": others[-1],
+        "pieces": mark(sheet.context(asked), known, asked.answers[others[-1]]),
+        "answers": {stage: asked.answers[stage] for stage in sheet.stages if stage in asked.answers},
+    }
+
+
+def _outside(layers: Layers) -> list[Any]:
+    found = [row for row in layers.layers if row.outside > 0]
+    return sorted(found, key=lambda row: -row.outside)
+
+
+def _command(accuracy: Accuracy) -> str:
+    """What makes the same figures again."""
+    said = {
+        "MODEL": accuracy.model,
+        "PRECISION": accuracy.precision,
+        "SOC": accuracy.soc,
+        "SEQ": str(accuracy.sequence_length),
+        "WINDOWS": str(accuracy.calibration.get("windows", "")),
+        "METHOD": str(accuracy.calibration.get("method", "")),
+        "CALIBRATION": "" if accuracy.calibration.get("data") == "shipped" else str(accuracy.calibration.get("data")),
+        "DATA": "" if accuracy.dataset == "shipped" else accuracy.dataset,
+        "RANDOM": "1" if accuracy.random_weights else "",
+        "QUESTIONS": str(accuracy.questions) if len({row.questions for row in accuracy.stages}) == 1 else "",
+    }
+    return " ".join(
+        ["make accuracy report", *(f"{name}={shlex.quote(value)}" for name, value in said.items() if value)]
+    )

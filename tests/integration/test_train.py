@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,59 +20,6 @@ from snpe_tools.training import loop
 from snpe_tools.training.settings import TrainingSettings
 
 SEQUENCE = 48
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
-    """An encoder without a question-answering head, as pre-training leaves it."""
-
-    def make(family: str) -> Path:
-        import torch
-        from transformers import AutoConfig, AutoModel
-
-        torch.manual_seed(0)
-        folder = tmp_path_factory.mktemp("base") / family
-        shutil.copytree(checkpoint(family), folder)
-        AutoModel.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
-        return folder
-
-    return make
-
-
-ANSWERS = ("music", "water", "stone", "paper")
-OTHERS = ("river", "bridge", "school", "winter", "market", "garden", "old", "new", "long", "small")
-
-
-def easy_question(number: int, generator: np.random.Generator) -> dict[str, Any]:
-    """A task that a tiny model learns in seconds: one word of the passage is of the kind that is asked for."""
-    words = [str(word) for word in generator.choice(OTHERS, 9)]
-    words[generator.integers(9)] = answer = str(generator.choice(ANSWERS))
-    context = " ".join(words)
-    row = {"id": str(number), "context": context, "question": "what was it", "answer": answer}
-    return {**row, "answer_start": context.index(answer)}
-
-
-@pytest.fixture(scope="module")
-def easy_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """400 of them, as rows."""
-    generator = np.random.default_rng(0)
-    file = tmp_path_factory.mktemp("questions") / "easy.jsonl"
-    file.write_text("".join(json.dumps(easy_question(number, generator)) + "\n" for number in range(400)))
-    return file
-
-
-@pytest.fixture(scope="module")
-def held_out(easy_questions: Path) -> Path:
-    """40 others, as SQuAD JSON."""
-    generator = np.random.default_rng(1)
-    paragraphs = []
-    for row in (easy_question(number, generator) for number in range(40)):
-        answers = [{"text": row["answer"], "answer_start": row["answer_start"]}]
-        question = {"id": row["id"], "question": row["question"], "answers": answers}
-        paragraphs.append({"context": row["context"], "qas": [question]})
-    file = easy_questions.with_name("held-out.json")
-    file.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
-    return file
 
 
 def settings(encoder: Path, **changes: Any) -> TrainingSettings:

@@ -1,0 +1,164 @@
+"""Quantization-aware training on a tiny model, from a checkpoint to answers of its DLC on the emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snpe_tools import convert, export, inputs, run
+from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.loading import load
+from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.precision import Precision
+from snpe_tools.qa.answers import find_answers
+from snpe_tools.qa.features import load_tokenizer, make_windows
+from snpe_tools.qa.inference import LOGITS, open_session
+from snpe_tools.qa.metrics import evaluate
+from snpe_tools.qa.squad import load_questions
+from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.stages.qat import _pair, _write, qat
+from snpe_tools.stages.run import read_results
+from snpe_tools.stages.train import train
+from snpe_tools.training import loop
+from snpe_tools.training.fake_quantization import quantize_activation
+from snpe_tools.training.onnx_module import GraphFunction
+from snpe_tools.training.settings import TrainingSettings
+from tests.integration.conftest import FAMILIES, SEQUENCE
+
+W8A8 = QuantizationOptions(Precision.parse("w8a8"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_graph_computes_in_pytorch_what_onnx_runtime_does(family: str, exported: Callable[[str], Path]) -> None:
+    model = exported(family)
+    graph, numbers = GraphFunction(load(model)), np.random.default_rng(0)
+    inputs = {name: np.ones((3, SEQUENCE), np.int32) for name in graph.inputs}
+    inputs["input_ids"] = numbers.integers(5, 2000, (3, SEQUENCE), np.int32)
+    inputs["attention_mask"][:, SEQUENCE // 2 :] = 0
+    if "token_type_ids" in inputs:
+        inputs["token_type_ids"][:, :10] = 0
+    with torch.no_grad():
+        ours = graph({name: torch.from_numpy(array) for name, array in inputs.items()}, graph.weights)
+    session = open_session(model)
+    for row in range(3):
+        theirs = session.run(graph.outputs, {name: array[row : row + 1] for name, array in inputs.items()})
+        for name, wanted in zip(graph.outputs, theirs, strict=True):
+            np.testing.assert_allclose(ours[name][row : row + 1].numpy(), wanted, atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def float_model(
+    base: Callable[[str], Path], easy_questions: Path, held_out: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A tiny model that answers, as ONNX."""
+    folder = tmp_path_factory.mktemp("float")
+    settings = TrainingSettings(base=str(base("bert")), max_seq_length=SEQUENCE, learning_rate=2e-3, epochs=4)
+    made = train(settings, easy_questions, folder / "checkpoint", evaluation=held_out)
+    assert made.f1 > 80
+    return export(str(made.checkpoint), folder / "m.onnx", sequence_length=SEQUENCE).onnx
+
+
+def settings(**changes: Any) -> TrainingSettings:
+    usual = {"base": "the model", "learning_rate": 1e-4, "epochs": 1, "batch_size": 16, "precision": "float32"}
+    return TrainingSettings(**{**usual, **changes})
+
+
+def test_a_trained_w8a8_model_answers_on_the_emulator(
+    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path
+) -> None:
+    tokenizer, target = float_model.with_suffix(".tokenizer.json"), tmp_path / "m.w8a8.qdq.onnx"
+    made = qat(float_model, tokenizer, easy_questions, target, settings(), W8A8, evaluation=held_out)
+    assert made.f1 >= max(made.before_f1, made.float_f1 - 1)
+    written = json.loads(target.with_name(f"{target.name}.provenance.json").read_text())
+    assert len(written["notes"]["loss"]) == made.steps == 25
+    questions = load_questions(held_out)
+    listed = inputs(float_model, questions, tokenizer, tmp_path / "raws").list_file
+    dlc = convert(made.qdq, tmp_path / "m.dlc").dlc
+    windows = make_windows(questions, load_tokenizer(tokenizer), SEQUENCE)
+    run(dlc, listed, tmp_path / "out")
+    start, end = (read_results(tmp_path / "out", name, (1, SEQUENCE), len(windows)) for name in LOGITS)
+    shape = (len(windows), SEQUENCE)
+    answers = find_answers(start.reshape(shape), end.reshape(shape), windows)
+    emulated = evaluate(questions, [answer.text for answer in answers]).f1
+    assert emulated >= made.float_f1 - 1
+
+
+def test_the_qdq_model_computes_what_was_trained(
+    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """The fake quantizers in PyTorch are those that AIMET writes: the logits agree to a step or two of 8 bits."""
+    tokenizer, target = float_model.with_suffix(".tokenizer.json"), tmp_path / "m.qdq.onnx"
+    proto = use_int32_inputs(load(float_model))
+    unshare_vectors(proto)
+    windows = make_windows(load_questions(held_out), load_tokenizer(tokenizer), SEQUENCE)
+    pair = _pair(proto, W8A8, windows, settings())
+    _write(pair, W8A8, target)
+    session = open_session(target, optimize=False)
+    arrays = windows.inputs(slice(0, 4), pair.student.input_names)
+    with torch.no_grad():
+        ours = pair.student(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    for name in LOGITS:
+        rows = [
+            session.run([name], {key: array[row : row + 1] for key, array in arrays.items()})[0] for row in range(4)
+        ]
+        wanted, got = np.concatenate(rows), getattr(ours, name).numpy()
+        assert np.abs(got - wanted).max() < 4 * np.ptp(wanted) / 255
+        assert np.abs(got - wanted).mean() < 0.5 * np.ptp(wanted) / 255
+
+
+def test_a_killed_run_goes_on(
+    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, chosen = float_model.with_suffix(".tokenizer.json"), settings(save_minutes=1e-9)
+    whole = qat(float_model, tokenizer, easy_questions, tmp_path / "a.qdq.onnx", chosen, W8A8, evaluation=held_out)
+    original, done = loop._step, []
+
+    def dying(*arguments: Any) -> tuple[float, int]:
+        done.append(1)
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            qat(float_model, tokenizer, easy_questions, tmp_path / "b.qdq.onnx", chosen, W8A8, evaluation=held_out)
+    assert not (tmp_path / "b.qdq.onnx").exists()
+    again = qat(float_model, tokenizer, easy_questions, tmp_path / "b.qdq.onnx", chosen, W8A8, evaluation=held_out)
+    assert whole.qdq.read_bytes() == again.qdq.read_bytes()
+
+
+def test_ranges_learn_to_clip_an_outlier() -> None:
+    """A range that one outlier stretches shrinks, and the error of all other values with it."""
+    values = torch.cat([torch.randn(2000), torch.tensor([400.0])])
+    ends = torch.nn.Parameter(torch.tensor([-4.0, 400.0]))
+    optimizer = torch.optim.Adam([ends], lr=1.0)
+    errors = []
+    for _ in range(380):
+        rounded = quantize_activation(values, ends[0], ends[1], 8)
+        loss = (rounded - values)[:-1].square().mean()
+        errors.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert errors[-1] < 0.1 * errors[0]
+    assert float(ends[1].detach()) < 200
+
+
+@given(st.floats(-5, 0), st.floats(0.01, 5), st.integers(2, 16))
+def test_zero_is_exact_and_steps_are_counted(low: float, high: float, bits: int) -> None:
+    values = torch.linspace(-6, 6, 997)
+    rounded = quantize_activation(values, torch.tensor(low), torch.tensor(high), bits)
+    assert float(quantize_activation(torch.zeros(1), torch.tensor(low), torch.tensor(high), bits)) == 0
+    assert len(rounded.unique()) <= 2**bits
+    inside = (values > low) & (values < high)
+    if inside.any():
+        assert float((rounded - values)[inside].abs().max()) <= 1.01 * (high - low) / (2**bits - 1) + 1e-5

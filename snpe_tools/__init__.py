@@ -12,6 +12,7 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     net_run   the same with the rules of snpe-net-run
     bundle    one inference to repeat elsewhere: DLC, inputs, golden outputs, manifest
     train     pre-trained checkpoint + questions → question-answering checkpoint
+    qat       float ONNX + questions → QDQ ONNX that was trained for its quantization
     compare   two models on the same inputs → how far their outputs, or all tensors, are apart
     score     questions → F1 of every stage, and the gate
     report    the last scores as one HTML page
@@ -27,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "build", "bundle", "compare", "convert", "doctor", "explain", "export", "inputs", "net_run", "prepare", "quantize",
-    "report", "run", "score", "simplify", "train",
+    "build", "bundle", "compare", "convert", "doctor", "explain", "export", "inputs", "net_run", "prepare", "qat",
+    "quantize", "report", "run", "score", "simplify", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from snpe_tools.stages.inputs import inputs
     from snpe_tools.stages.net_run import net_run
     from snpe_tools.stages.prepare import prepare
+    from snpe_tools.stages.qat import qat
     from snpe_tools.stages.quantize import quantize
     from snpe_tools.stages.report import report
     from snpe_tools.stages.run import run

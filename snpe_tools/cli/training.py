@@ -1,4 +1,4 @@
-"""The command that makes a checkpoint."""
+"""The commands that train."""
 
 from __future__ import annotations
 
@@ -51,6 +51,48 @@ def train(
     settings = load_settings(recipe, chosen | {"compile": compile_})
     made = run_train(settings, data, output, evaluation=evaluation_file(evaluation), restart=restart)
     _show(made)
+    finish(made, as_json=as_json)
+
+
+def qat(
+    model: Annotated[Path, typer.Argument(help="Fixed-shape ONNX, as export writes it.", show_default=False)],
+    tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
+    ],
+    output: options.Output,
+    bits: Annotated[str, typer.Option("--precision", help="w8a8, w8a16 or w16a16.")] = "w8a8",
+    per_channel: Annotated[bool, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")] = True,
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings; options below win.")] = None,
+    evaluation: Annotated[
+        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
+    ] = "",
+    epochs: Annotated[int, typer.Option(help="Passes over the data.", min=1)] = 1,
+    share: Annotated[float | None, typer.Option(help="Share of the data; below 1 for a quick trial [1].")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the weights.")] = 2e-5,
+    batch_size: Annotated[int, typer.Option(help="Windows per step.", min=1)] = 16,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a model for its quantization. Writes QDQ ONNX and encodings, as quantize does; a killed run goes on."""
+    from snpe_tools import qat as run_qat
+    from snpe_tools.precision import Precision
+    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.quantization.simulator import QuantizationOptions
+    from snpe_tools.training.settings import load_settings
+
+    chosen = {"epochs": epochs, "share": share, "learning_rate": learning_rate, "batch_size": batch_size}
+    settings = load_settings(recipe, {"base": str(model), "precision": "float32", "windows": "answer", **chosen})
+    how = QuantizationOptions(Precision.parse(bits), per_channel=per_channel)
+    made = run_qat(
+        model, tokenizer, data, output, settings, how, evaluation=evaluation_file(evaluation), restart=restart
+    )
+    say(
+        f"{made.qdq}: F1 {made.f1:.2f} on {made.evaluated} questions; quantized without training {made.before_f1:.2f}, "
+        f"float {made.float_f1:.2f}; {made.steps} steps in {made.seconds / 60:.1f} min."
+    )
+    say(f"\nNext: snpe-tools convert {made.qdq} -o {made.qdq.name.removesuffix('.onnx').removesuffix('.qdq')}.dlc")
     finish(made, as_json=as_json)
 
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from snpe_tools import convert, export, inputs, run
+from snpe_tools.cli.main import app
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.sharing import unshare_vectors
@@ -91,9 +93,7 @@ def test_a_trained_w8a8_model_answers_on_the_emulator(
     assert emulated >= made.float_f1 - 1
 
 
-def test_the_qdq_model_computes_what_was_trained(
-    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path
-) -> None:
+def test_the_qdq_model_computes_what_was_trained(float_model: Path, held_out: Path, tmp_path: Path) -> None:
     """The fake quantizers in PyTorch are those that AIMET writes: the logits agree to a step or two of 8 bits."""
     tokenizer, target = float_model.with_suffix(".tokenizer.json"), tmp_path / "m.qdq.onnx"
     proto = use_int32_inputs(load(float_model))
@@ -112,6 +112,23 @@ def test_the_qdq_model_computes_what_was_trained(
         wanted, got = np.concatenate(rows), getattr(ours, name).numpy()
         assert np.abs(got - wanted).max() < 4 * np.ptp(wanted) / 255
         assert np.abs(got - wanted).mean() < 0.5 * np.ptp(wanted) / 255
+
+
+def test_the_command_trains(float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path) -> None:
+    given = ["qat", str(float_model), "--tokenizer", str(float_model.with_suffix(".tokenizer.json"))]
+    given += ["--data", str(easy_questions), "--eval", str(held_out), "-o", str(tmp_path / "m.w8a8.qdq.onnx")]
+    result = CliRunner().invoke(app, [*given, "--share", "0.2", "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == 5
+    assert "Next: snpe-tools convert" in result.stderr
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == [
+        "m.w8a8.encodings",
+        "m.w8a8.legacy.encodings",
+        "m.w8a8.qdq.onnx",
+        "m.w8a8.qdq.onnx.provenance.json",
+        "m.w8a8.qdq.svg",
+    ]
 
 
 def test_a_killed_run_goes_on(

@@ -100,9 +100,7 @@ def qat(
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     settings = settings.model_copy(update={"max_seq_length": input_specs(proto)[0].shape[-1]})
-    corpus, asked = load_corpus(data), load_questions(evaluation)
-    check_disjoint(asked, corpus.questions, what="training", hint="Evaluate on other questions (--eval).")
-    task = make_task(corpus, asked, load_tokenizer(tokenizer), settings)
+    task = _task(data, evaluation, tokenizer, settings)
     state = StateFile(
         target.with_name(f"{target.name}.training-state"),
         identity(settings, model, data, str(options)),
@@ -118,7 +116,13 @@ def qat(
         notes.update(float_f1=scores[0], before_f1=scores[1], f1=scores[2], loss=history.losses)
     draw_curve(history.losses, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}")
     state.remove()
-    return Trained(*made, history.step, round(history.seconds, 1), len(asked), *scores)
+    return Trained(*made, history.step, round(history.seconds, 1), len(task.evaluation.questions), *scores)
+
+
+def _task(data: Path, evaluation: Path, tokenizer: Path, settings: TrainingSettings) -> Task:
+    corpus, asked = load_corpus(data), load_questions(evaluation)
+    check_disjoint(asked, corpus.questions, what="training", hint="Evaluate on other questions (--eval).")
+    return make_task(corpus, asked, load_tokenizer(tokenizer), settings)
 
 
 @dataclass(frozen=True)

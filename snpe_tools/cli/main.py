@@ -13,7 +13,7 @@ import typer
 
 from snpe_tools import __version__
 from snpe_tools.cli import compare, flow, inspect, net_run, reading, steps, training
-from snpe_tools.cli.output import finish, printable
+from snpe_tools.cli.output import begin, finish, printable
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
@@ -68,6 +68,7 @@ def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """From a question-answering checkpoint to a Snapdragon NPU, with F1 as proof that it still answers."""
+    begin()
 
 
 def main() -> None:

@@ -18,6 +18,11 @@ from snpe_tools.progress import console
 _printed: list[Any] = []
 
 
+def begin() -> None:
+    """A command begins: nothing was printed yet."""
+    _printed.clear()
+
+
 def finish(result: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any dataclass or JSON value
     """Print the result as the one document on stdout, if JSON was asked for and none was printed yet."""
     if as_json and not _printed:

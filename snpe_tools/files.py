@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,10 +33,9 @@ def whole_file(target: Path) -> Iterator[Path]:
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(target)
         try:
+            temporary.touch(mode=0o600, exist_ok=False)
             yield temporary
             temporary.chmod(0o644)
             temporary.replace(target)
@@ -68,13 +68,19 @@ def whole_folder(target: Path, *, known_by: str = "") -> Iterator[Path]:
     _require_replaceable(target, known_by)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        temporary = _beside(target)
         try:
+            temporary.mkdir(mode=0o700)
             yield temporary
             temporary.chmod(0o755)
             _swap(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A name no one else has. Only a name: what is made under it is made where an interrupt still removes it."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
 
 
 def _require_replaceable(target: Path, known_by: str) -> None:

@@ -116,7 +116,7 @@ def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recip
             f"There is no recipe {file}.",
             f"Known models: {known}. For your own, pass CHECKPOINT=folder (--checkpoint).",
         )
-    content = _read(file) if file.is_file() else {}
+    content = read_toml(file) if file.is_file() else {}
     for key in ("checkpoint", "tokenizer", "calibration"):
         if content.get(key) and (file.parent / str(content[key])).exists():
             content[key] = str(file.parent / str(content[key]))
@@ -124,7 +124,12 @@ def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recip
     return _with_weights(recipe, models)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        RecipeError: it is not TOML.
+    """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:

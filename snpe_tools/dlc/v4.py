@@ -28,6 +28,7 @@ _LAST_FIELD = {"graph": 12, "operation": 12, "tensor": 32}
 """The last field that a file was seen to have."""
 _ENTRY = {4: "<u4", 6: "<f4", 8: "<f4", 10: "<f4", 12: "<i4", 14: "u1"}
 """Fields of one encoding: bits, minimum, maximum, scale, offset, symmetric."""
+_WIDEST = 64
 _CODES = {"<u4": "I", "<f4": "f", "<i4": "i", "u1": "B"}
 
 
@@ -141,16 +142,22 @@ def _encoding(
 
 def _per_tensor(entry: Table, dtype: DataType) -> tuple[Encoding, Limits]:
     columns = [[entry.scalar(field, _CODES[kind])] for field, kind in _ENTRY.items()]
-    return _joined(columns, None, stated=entry.has(6) or entry.has(8), dtype=dtype)
+    return _joined(entry, columns, None, stated=entry.has(6) or entry.has(8), dtype=dtype)
 
 
 def _per_axis(along: Table, dtype: DataType) -> tuple[Encoding, Limits]:
     columns = [column.tolist() for column in along.columns(6, _ENTRY)]
-    return _joined(columns, int(along.scalar(4, "i")), stated=any(columns[1]) or any(columns[2]), dtype=dtype)
+    axis, stated = int(along.scalar(4, "i")), any(columns[1]) or any(columns[2])
+    return _joined(along, columns, axis, stated=stated, dtype=dtype)
 
 
-def _joined(columns: list[list[Any]], axis: int | None, *, stated: bool, dtype: DataType) -> tuple[Encoding, Limits]:
+def _joined(
+    table: Table, columns: list[list[Any]], axis: int | None, *, stated: bool, dtype: DataType
+) -> tuple[Encoding, Limits]:
     bits, minima, maxima, scales, offsets, symmetric = columns
-    encoding = Encoding(bits[0] if bits and bits[0] else dtype.bits, tuple(scales), tuple(offsets), axis)
+    width = bits[0] if bits and bits[0] else dtype.bits
+    if width > _WIDEST:
+        raise table.buffer.error(f"gives an encoding of {width} bits", table.position)
+    encoding = Encoding(width, tuple(scales), tuple(offsets), axis)
     ends = (tuple(minima), tuple(maxima)) if stated else ((), ())
     return encoding, Limits(*ends, symmetric=any(symmetric))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +151,17 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     )
     graph.value_info.extend(model.graph.value_info)
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def constant_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Name and stored tensor of every constant: initializers, and the values of Constant nodes."""
+    for tensor in model.graph.initializer:
+        yield tensor.name, tensor
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    yield node.output[0], attribute.t
 
 
 def node_by_output(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:

@@ -7,13 +7,12 @@ F1 55.0 to 6.8 with it, and lost nothing with -100, since exp(-100) is 0 beside 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snpe_tools.graph.loading import infer_types, node_by_output
+from snpe_tools.graph.loading import constant_tensors, infer_types, node_by_output
 from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class MaskConstant:
 
 def find_mask_constants(model: onnx.ModelProto) -> list[MaskConstant]:
     """Floating-point constants with a value at or below `LIMIT`, NaN aside."""
-    found = [(name, _smallest(tensor)) for name, tensor in _constants(model)]
+    found = [(name, _smallest(tensor)) for name, tensor in constant_tensors(model)]
     return [MaskConstant(name, value, _consumer(model, name)) for name, value in found if value <= LIMIT]
 
 
@@ -49,21 +48,11 @@ def replace_mask_constants(model: onnx.ModelProto, value: float = DEFAULT_VALUE)
 
     found = find_mask_constants(model)
     names = {constant.tensor for constant in found}
-    for name, tensor in _constants(model):
+    for name, tensor in constant_tensors(model):
         if name in names:
             raised = np.maximum(numpy_helper.to_array(tensor), value)
             tensor.CopyFrom(numpy_helper.from_array(raised.astype(_array(tensor).dtype), tensor.name))
     return found
-
-
-def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    for tensor in model.graph.initializer:
-        yield tensor.name, tensor
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    yield node.output[0], attribute.t
 
 
 def _array(tensor: onnx.TensorProto) -> Array:
@@ -107,7 +96,7 @@ def fold_mask(model: onnx.ModelProto, mask: str = "attention_mask") -> bool:
 
 def _chain_ends(model: onnx.ModelProto, mask: str) -> list[str]:
     """Tensors computed from the mask and constants alone, which other computation reads."""
-    constant = {name for name, _ in _constants(model)} | {""}
+    constant = {name for name, _ in constant_tensors(model)} | {""}
     derived, ends = {mask}, dict.fromkeys([""])
     for node in model.graph.node:
         inputs = set(node.input)

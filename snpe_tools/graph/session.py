@@ -1,11 +1,25 @@
-"""What ONNX Runtime says about a model, as errors of ours."""
+"""ONNX Runtime on models in memory, and what it says about a model as errors of ours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from snpe_tools.errors import OnnxError
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime as ort
+
+
+def plain_session(model: onnx.ModelProto) -> ort.InferenceSession:
+    """A session on the CPU without graph optimizations: QDQ models are computed node by node, as they were written."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from snpe_tools.files import require_file
 Version = Literal["1.0.0", "0.6.1"]
 VERSIONS: tuple[Version, ...] = ("1.0.0", "0.6.1")
 _SECTIONS = ("activation_encodings", "param_encodings")
+_WIDEST = 32
 _LARGEST = 1 << 30
 
 
@@ -143,9 +144,9 @@ def _from_1(entry: Mapping[str, Any], *, is_parameter: bool) -> AimetEncoding:
     is_float = str(entry["dtype"]).upper() == "FLOAT"
     scales = tuple(float(scale) for scale in entry.get("scale", ()))
     offsets = tuple(round(float(offset)) for offset in entry.get("offset", ()))
-    _check(str(entry["name"]), scales, offsets, is_float=is_float)
-    symmetric = bool(entry.get("is_sym"))
-    return AimetEncoding(str(entry["name"]), int(entry["bw"]), scales, offsets, symmetric, is_float, is_parameter)
+    bits, symmetric = int(entry["bw"]), bool(entry.get("is_sym"))
+    _check(str(entry["name"]), bits, scales, offsets, is_float=is_float)
+    return AimetEncoding(str(entry["name"]), bits, scales, offsets, symmetric, is_float, is_parameter)
 
 
 def _from_0(name: str, channels: list[Mapping[str, Any]], *, is_parameter: bool) -> AimetEncoding:
@@ -154,11 +155,13 @@ def _from_0(name: str, channels: list[Mapping[str, Any]], *, is_parameter: bool)
     given = [channel for channel in channels if "scale" in channel]
     scales = tuple(float(channel["scale"]) for channel in given)
     offsets = tuple(round(float(channel["offset"])) for channel in given)
-    _check(name, scales, offsets, is_float=is_float)
-    symmetric = str(first.get("is_symmetric")) == "True"
-    return AimetEncoding(name, int(first["bitwidth"]), scales, offsets, symmetric, is_float, is_parameter)
+    bits, symmetric = int(first["bitwidth"]), str(first.get("is_symmetric")) == "True"
+    _check(name, bits, scales, offsets, is_float=is_float)
+    return AimetEncoding(name, bits, scales, offsets, symmetric, is_float, is_parameter)
 
 
-def _check(name: str, scales: tuple[float, ...], offsets: tuple[int, ...], *, is_float: bool) -> None:
+def _check(name: str, bits: int, scales: tuple[float, ...], offsets: tuple[int, ...], *, is_float: bool) -> None:
+    if not 1 <= bits <= _WIDEST:
+        raise ValueError(f"{name!r} has {bits} bits")
     if len(scales) != len(offsets) or not (scales or is_float):
         raise ValueError(f"{name!r} has {len(scales)} scales and {len(offsets)} offsets")

@@ -12,7 +12,7 @@ import numpy as np
 
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import infer_types, input_specs, load
-from snpe_tools.graph.session import explained
+from snpe_tools.graph.session import explained, plain_session
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
 from snpe_tools.spec import Array
 from snpe_tools.tensors import InputList, check_list, named, read_inputs
@@ -43,7 +43,7 @@ class OnnxSource:
             with explained(self.name):
                 if key not in opened:
                     opened.clear()
-                    opened[key] = _session(_cut(self._model, key))
+                    opened[key] = plain_session(_cut(self._model, key))
                 line = named(self._inputs.lines[index], self._specs, self._inputs.path, index)
                 fed = read_inputs(line, self._specs, native=self._native)
                 used = {value.name for value in opened[key].get_inputs()}
@@ -51,14 +51,6 @@ class OnnxSource:
             return dict(zip(key, arrays, strict=True))
 
         yield read
-
-
-def _session(model: onnx.ModelProto) -> ort.InferenceSession:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _cut(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

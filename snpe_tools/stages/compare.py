@@ -13,7 +13,7 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools.errors import UsageError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs
-from snpe_tools.graph.session import explained
+from snpe_tools.graph.session import explained, plain_session
 from snpe_tools.noise import sqnr_db
 from snpe_tools.progress import progress
 from snpe_tools.socs import DEFAULT, Soc
@@ -88,16 +88,12 @@ def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
         OnnxError: not a usable fixed-shape ONNX model.
         TensorError: the list does not fit it.
     """
-    import onnxruntime as ort
-
     proto, lines = use_int32_inputs(load(model)), read_list(input_list)
     specs, names = input_specs(proto), [spec.name for spec in output_specs(proto)]
     check_list(lines, specs, native=native)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     rows = []
     with explained(model), progress(model.name, len(lines.lines)) as advance:
-        session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = plain_session(proto)
         for index, line in enumerate(lines.lines):
             rows.append(session.run(names, read_inputs(named(line, specs, lines.path, index), specs, native=native)))
             advance()

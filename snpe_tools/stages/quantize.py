@@ -13,7 +13,7 @@ import numpy as np
 from snpe_tools.errors import TensorError, UsageError
 from snpe_tools.files import whole_files
 from snpe_tools.graph.inputs import use_int32_inputs
-from snpe_tools.graph.loading import input_specs, load, save
+from snpe_tools.graph.loading import constant_tensors, input_specs, load, save
 from snpe_tools.graph.mask import find_mask_constants
 from snpe_tools.graph.ranges import Ranges, collect_ranges
 from snpe_tools.graph.ranges_file import warn_outside_fp16
@@ -154,11 +154,7 @@ def constants(model: onnx.ModelProto) -> dict[str, Array]:
     """Float constants of the graph by tensor name."""
     from onnx import numpy_helper
 
-    found = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        for attribute in node.attribute if node.op_type == "Constant" else ():
-            found[node.output[0]] = attribute.t
-    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in found.items()}
+    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in constant_tensors(model)}
     return {name: array for name, array in arrays.items() if array.dtype == np.float32}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snpe_tools.errors import OnnxError
-from snpe_tools.graph.loading import infer_types
+from snpe_tools.graph.loading import constant_tensors, infer_types
 from snpe_tools.training.onnx_ops import operations
 
 if TYPE_CHECKING:
@@ -96,11 +96,7 @@ def _constants(model: onnx.ModelProto) -> tuple[dict[str, Tensor], dict[str, Any
     import torch
     from onnx import numpy_helper
 
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            tensors[node.output[0]] = node.attribute[0].t
-    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in constant_tensors(model)}
     weights = {name: torch.from_numpy(array.copy()) for name, array in arrays.items() if array.dtype == np.float32}
     return weights, {name: array for name, array in arrays.items() if name not in weights}
 
@@ -111,11 +107,7 @@ def with_weights(model: onnx.ModelProto, weights: Mapping[str, Tensor]) -> onnx.
 
     copy = type(model)()
     copy.CopyFrom(model)
-    for tensor in copy.graph.initializer:
-        if tensor.name in weights:
-            tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name].detach().cpu().numpy(), tensor.name))
-    for node in copy.graph.node:
-        if node.op_type == "Constant" and node.output[0] in weights:
-            values = weights[node.output[0]].detach().cpu().numpy()
-            node.attribute[0].t.CopyFrom(numpy_helper.from_array(values, node.attribute[0].t.name))
+    for name, tensor in constant_tensors(copy):
+        if name in weights:
+            tensor.CopyFrom(numpy_helper.from_array(weights[name].detach().cpu().numpy(), tensor.name))
     return copy

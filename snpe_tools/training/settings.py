@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snpe_tools.errors import RecipeError
 from snpe_tools.files import require_file
+from snpe_tools.recipe import read_toml
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -77,7 +77,7 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSe
     Raises:
         RecipeError: not TOML, an unknown key, a wrong value, or no base.
     """
-    content = _read(file) if file else {}
+    content = read_toml(require_file(file, "a training recipe")) if file else {}
     if file and content.get("base") and (file.parent / str(content["base"])).is_dir():
         content["base"] = str(file.parent / content["base"])
     given = {key: value for key, value in overrides.items() if value is not None}
@@ -90,11 +90,3 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSe
             f"{file or 'The training settings'}: {key}: {first['msg']}.",
             f"Known keys: {', '.join(TrainingSettings.model_fields)}.",
         ) from problem
-
-
-def _read(file: Path) -> dict[str, Any]:
-    require_file(file, "a training recipe")
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise RecipeError(f"{file} is not TOML: {problem}.") from problem

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from snpe_tools import dlc
@@ -70,6 +70,7 @@ def _only_our_errors(path: Path) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(record=st.integers(0, 4), patches=PATCHES)
+@example(record=1, patches=[(0.46875, b"\xff\xff\xff\xff")])  # an encoding of 2^24 bits, in container 4.1
 def test_damaged_records(tmp_path: Path, version: str, record: int, patches: list[tuple[float, bytes]]) -> None:
     records = VERSIONS[version]
     name = list(records)[record % len(records)]

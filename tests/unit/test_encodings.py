@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,6 @@ from tests.dlc_files import (
     tensor4,
     write_zip,
 )  # fmt: skip
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[dlc.Dlc]:
-    with dlc.open(write_zip(tmp_path / "m.dlc", records41())) as found:
-        yield found
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "0.6.1"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,6 @@ from tests.dlc_files import (
     tensor4,
     write_zip,
 )  # fmt: skip
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[dlc.Dlc]:
-    with dlc.open(write_zip(tmp_path / "m.dlc", records41())) as found:
-        yield found
 
 
 def test_the_summary_counts_everything(opened: dlc.Dlc) -> None:

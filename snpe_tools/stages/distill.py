@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 UNLIKE_TEACHER = "unlike the teacher"
+_OF_BOTH_LESSONS = {
+    "base", "passes", "share", "seed", "max_seq_length", "doc_stride", "max_query_length", "windows", "precision",
+}  # fmt: skip
+"""Settings of the second lesson that decide the first one, too: which windows there are, and how it computes."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def distill(
     task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings.answers)
     teacher = _teacher(settings)
     student = to_device(new_student(teacher, settings.student, settings.transfer.seed), settings.answers)
-    states = _states(output, identity(settings, data, text, settings.teacher), settings)
+    states = _states(settings, data, text, output)
     for state in states if restart else ():
         state.remove()
     windows = _unlabelled(text, task.labelled.windows, tokenizer.backend_tokenizer, settings.transfer)
@@ -134,11 +138,18 @@ def _teacher(settings: DistillSettings) -> Any:  # noqa: ANN401 - a model of tra
     return to_device(teacher.requires_grad_(requires_grad=False), settings.answers)
 
 
-def _states(output: Path, known: str, settings: DistillSettings) -> tuple[StateFile, StateFile]:
-    """Of the two lessons. The first stays until the second is over: a run goes on from whichever is newer."""
+def _states(settings: DistillSettings, data: Path, text: Path, output: Path) -> tuple[StateFile, StateFile]:
+    """Of the two lessons. The first stays until the second is over, and holds for any way to hold the second."""
+    windows = settings.answers.model_dump(include=_OF_BOTH_LESSONS)
+    first = settings.model_copy(update={"answers": AnswerSettings.model_validate(windows)})
     transfer, answers = (
-        StateFile(output.with_name(f"{output.name}.{lesson}-state"), known, part.save_minutes)
-        for lesson, part in (("transfer", settings.transfer), ("training", settings.answers))
+        StateFile(
+            output.with_name(f"{output.name}.{lesson}-state"), identity(known, data, text, settings.teacher), minutes
+        )
+        for lesson, known, minutes in (
+            ("transfer", first, settings.transfer.save_minutes),
+            ("training", settings, settings.answers.save_minutes),
+        )
     )
     return transfer, answers
 
@@ -166,7 +177,7 @@ def _transfer(student: Any, teacher: Any, windows: Windows, settings: TransferSe
         settings,
         state,
     )
-    model.give_head(teacher)
+    model.finish(teacher)
     return history
 
 

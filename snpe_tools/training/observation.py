@@ -32,10 +32,11 @@ class Observer:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self._kept: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+        self._hooks = []
         for name, module in model.named_modules():
             place = _PROJECTIONS.get(name.rpartition(".")[2])
             if place is not None:
-                module.register_forward_hook(_keeper(self._kept[place]))
+                self._hooks.append(module.register_forward_hook(_keeper(self._kept[place])))
 
     def __call__(self, **inputs: Tensor) -> Seen:
         """The features of a batch."""
@@ -46,6 +47,14 @@ class Observer:
         for part in self._kept:
             part.clear()
         return Seen(tuple(hidden[1:]), related)
+
+    def close(self) -> None:
+        """Stop watching; otherwise every later batch through the model would be kept."""
+        import torch
+
+        for hook in self._hooks:
+            hook.remove()
+        torch.compiler.reset()  # compiled code does not notice that a hook is gone
 
 
 def _keeper(kept: list[Tensor]) -> Any:  # noqa: ANN401 - PyTorch's type of a hook

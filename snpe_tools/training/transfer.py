@@ -81,8 +81,10 @@ class Transfer(nn.Module):  # type: ignore[misc]
         joining = self._settings.layerwise * steps
         return len(self.pairs) if step >= joining else 1 + int(step * len(self.pairs) / joining)
 
-    def give_head(self, teacher: Any) -> None:  # noqa: ANN401
-        """The student's answers start as the teacher's: its head, behind the last map."""
+    def finish(self, teacher: Any) -> None:  # noqa: ANN401
+        """Stop watching both models. The student's answers start as the teacher's: its head, behind the last map."""
+        for observer in self._observers:
+            observer.close()
         last, source, target = self.maps[-1], teacher.qa_outputs, self.student.qa_outputs
         target.weight.data.copy_(source.weight.data @ last.weight.data)
         target.bias.data.copy_(source.weight.data @ last.bias.data + source.bias.data)

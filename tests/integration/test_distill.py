@@ -121,6 +121,27 @@ def _die_at_step(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(loop, "_step", dying)
 
 
+def test_the_first_lesson_is_kept_for_another_second_one(
+    teacher: Path,
+    text: Path,
+    easy_questions: Path,
+    held_out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Any,
+) -> None:
+    chosen = settings(teacher, epochs=1)
+    with monkeypatch.context() as patch:
+        _die_at_step(patch, 21)
+        with pytest.raises(KeyboardInterrupt):
+            distill(chosen, easy_questions, text, tmp_path / "student", evaluation=held_out)
+    answers = chosen.answers.model_copy(update={"learning_rate": 5e-4, "epochs": 2, "teacher_weight": 0.5})
+    other = chosen.model_copy(update={"answers": answers})
+    made = distill(other, easy_questions, text, tmp_path / "student", evaluation=held_out)
+    assert "going on from step 21 of 21" in capfd.readouterr().err
+    assert (made.transfer_steps, made.answer_steps) == (21, 26)
+
+
 def test_a_state_of_other_settings_is_refused_until_restart(
     teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.training.distill_settings import StudentShape, TransferSettings, load_distill_settings
 from snpe_tools.training.distillation import distillation_loss, remembered
 from snpe_tools.training.labels import label
+from snpe_tools.training.observation import Observer
 from snpe_tools.training.student import new_student, teacher_basis
 from snpe_tools.training.transfer import Transfer, layer_pairs, relation_divergence, unexplained
 
@@ -158,7 +160,7 @@ def test_each_layer_learns_in_its_turn() -> None:
 def test_the_student_takes_the_teachers_head_behind_the_last_map() -> None:
     model = teacher()
     transfer = Transfer(new_student(model, SMALL, 0), model, TransferSettings())
-    transfer.give_head(model)
+    transfer.finish(model)
     features = torch.randn(3, SMALL.hidden_size)
     with torch.no_grad():
         expected = model.qa_outputs(transfer.maps[-1](features))
@@ -178,6 +180,23 @@ def test_a_student_is_compiled_in_one_piece() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert counters["stats"]["unique_graphs"] == 2
     assert not counters["graph_break"]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_that_is_not_watched_any_more_keeps_nothing(compiled: bool) -> None:
+    student = new_student(teacher(), SMALL, 0)
+    if compiled:
+        student.compile(backend="eager")
+    observer, given = Observer(student), torch.randint(0, 200, (2, 8))
+    seen = observer(input_ids=given)
+    assert [len(layer) for layer in seen.related] == [3, 3]
+    kept = weakref.ref(seen.related[0][0])
+    del seen
+    assert kept() is None
+    observer.close()
+    output = student(given)
+    assert observer._kept == ([], [], [])
+    assert output.start_logits.shape == (2, 8)
 
 
 def test_the_published_shape_has_the_published_size() -> None:

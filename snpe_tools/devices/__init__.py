@@ -35,8 +35,12 @@ def connect(address: DeviceAddress | str, *, patience: float = PATIENCE, root: s
 
 
 def _transport(address: DeviceAddress, patience: float) -> Transport:
+    if address.kind == "ssh":
+        from snpe_tools.devices.ssh import SshTransport
+
+        return SshTransport(address, patience)
+    if address.kind == "adb":
+        raise UsageError(f"{address} cannot be reached yet.")
     from snpe_tools.devices.fake import FakeTransport
 
-    if address.kind != "fake":
-        raise UsageError(f"{address} cannot be reached within {patience:g} seconds: only fake devices can, yet.")
     return FakeTransport(Path(address.target))

@@ -11,8 +11,6 @@ from snpe_tools.devices.shell import Frame
 from snpe_tools.devices.transport import Stream, Transport
 
 Sink = Callable[[bytes], None]
-_HELD = 64
-"""Bytes kept back while more may follow: a mark is shorter."""
 _NOISE = 1 << 16
 """Bytes that a login shell may print before a script starts."""
 
@@ -113,6 +111,7 @@ class _Reader:
     """Finds the two marks in what arrives, and passes on what stands between them."""
 
     def __init__(self, frame: Frame, sink: Sink) -> None:
+        self._frame = frame
         self._mark = frame.mark
         self._sink = sink
         self._held = b""
@@ -128,7 +127,7 @@ class _Reader:
             self.status = int(found[1])
             self._pass_on(found.start())
         else:
-            self._pass_on(len(self._held) - _HELD)
+            self._pass_on(self._frame.safe(self._held))
 
     def _started(self) -> bool:
         if found := self._mark.search(self._held):

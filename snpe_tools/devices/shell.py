@@ -77,6 +77,14 @@ class Frame:
         """`text`, run by a shell of its own, so that no error in it can take the marks along."""
         return f"printf '%s %d\\n' {self.token} $$; sh -c {quote(text)} 2>&1; printf '%s %d\\n' {self.token} $?"
 
+    def safe(self, data: bytes) -> int:
+        """How many bytes of `data`, which has no whole mark, cannot belong to one that begins in it."""
+        token = self.token.encode()
+        if (start := data.find(token)) >= 0:
+            return start
+        longest = min(len(token), len(data))
+        return len(data) - next((size for size in range(longest, 0, -1) if data.endswith(token[:size])), 0)
+
     @property
     def mark(self) -> re.Pattern[bytes]:
         """Finds either mark; group 1 is its number."""

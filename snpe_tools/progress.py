@@ -26,6 +26,10 @@ class Advance(Protocol):
         """`count` more items are done."""
 
 
+def unwatched(count: int = 1, note: str = "") -> None:
+    """An `Advance` that nobody watches."""
+
+
 def say(text: str) -> None:
     """One line for people. Square brackets are printed as they are."""
     console.print(text, markup=False)

@@ -1,0 +1,243 @@
+"""SSH devices against a real sshd on loopback: logins, files, and connections that really break."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snpe_tools.devices import Device, Script, connect
+from snpe_tools.errors import DeviceError, DeviceLostError, UsageError
+from tests import sshd
+from tests.sshd import Sshd
+
+PATIENCE = 2.0
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    running = sshd.start(tmp_path / "sshd")
+    monkeypatch.setenv("HOME", str(running.home))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def device(server: Sshd) -> Iterator[Device]:
+    with connect(server.address, patience=PATIENCE) as connected:
+        yield connected
+
+
+def test_a_command_has_its_output_and_its_exit_status(device: Device) -> None:
+    finished = device.run(Script("echo one; echo two >&2; cat; exit 3"), chunks=[b"three"])
+    assert (finished.status, finished.output) == (3, "one\ntwo\nthree")
+    words = ["$(touch bad)", "a'b", "\n", ";", "ü", ""]
+    assert device.check(Script.of("printf '%s|' {} {} {} {} {} {}", *words)) == "".join(f"{word}|" for word in words)
+    assert device.run(Script("kill -9 $$")).ending == "killed by SIGKILL"
+
+
+def test_what_a_login_prints_is_not_what_a_command_prints(server: Sshd, tmp_path: Path) -> None:
+    server.stop()
+    again = sshd.start(tmp_path / "banner", f"SetEnv HOME={tmp_path} BASH_ENV={tmp_path}/rc")
+    (tmp_path / "rc").write_text("echo welcome; echo to the board >&2\n")
+    shutil.copytree(again.home / ".ssh", server.home / ".ssh", dirs_exist_ok=True)
+    try:
+        with connect(again.address, patience=PATIENCE) as device:
+            assert device.check(["echo", "x"]) == "x\n"
+    finally:
+        again.stop()
+
+
+def test_a_file_travels_both_ways(device: Device, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(os.urandom(5_000_000))
+    device.push(tmp_path / "a", f"{tmp_path}/it's; $(b)")
+    device.pull(f"{tmp_path}/it's; $(b)", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_an_unknown_host_is_refused_and_the_command_that_adds_it_works(server: Sshd, tmp_path: Path) -> None:
+    known = server.home / ".ssh" / "known_hosts"
+    known.unlink()
+    with pytest.raises(DeviceError) as caught:
+        connect(server.address, patience=PATIENCE)
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", tmp_path / "sshd" / "host_key.pub"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split()[1] in caught.value.message
+    subprocess.run(["sh", "-c", caught.value.hint.split("add it: ")[1]], check=True, stderr=subprocess.DEVNULL)
+    with connect(server.address, patience=PATIENCE) as device:
+        assert device.check(["echo", "x"]) == "x\n"
+
+
+def test_a_changed_host_key_is_refused_loudly(server: Sshd, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
+    kind, key, *_ = (tmp_path / "other.pub").read_text().split()
+    (server.home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {kind} {key}\n")
+    with pytest.raises(DeviceError, match="HOST KEY HAS CHANGED") as caught:
+        connect(server.address, patience=PATIENCE)
+    assert f"ssh-keygen -R '[127.0.0.1]:{server.port}'" in caught.value.hint
+
+
+def test_a_key_that_is_not_accepted(server: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "sshd" / "authorized_keys").write_text("")
+    with pytest.raises(DeviceError, match="accepts none of your keys") as caught:
+        connect(server.address, patience=PATIENCE)
+    assert f"ssh-copy-id -p {server.port}" in caught.value.hint
+
+
+def test_a_key_with_a_passphrase_is_used_through_the_agent(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = server.home / ".ssh" / "id_ed25519"
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    settings = dict(part.split(";")[0].split("=") for part in agent.splitlines() if "=" in part)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", settings["SSH_AUTH_SOCK"])
+        subprocess.run(["ssh-add", "-q", key], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "passphrase", "-f", key], check=True, stdout=subprocess.DEVNULL)
+        with connect(server.address, patience=PATIENCE) as device:
+            assert device.check(["echo", "x"]) == "x\n"
+    finally:
+        os.kill(int(settings["SSH_AGENT_PID"]), signal.SIGTERM)
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    with pytest.raises(DeviceError, match="has a passphrase") as caught:
+        connect(server.address, patience=PATIENCE)
+    assert "ssh-add" in caught.value.hint
+
+
+def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd, tmp_path: Path) -> None:
+    folder = server.home / ".ssh"
+    (folder / "id_ed25519").rename(folder / "elsewhere")
+    (folder / "known_hosts").rename(folder / "known there")
+    common = f'User {sshd.USER}\nIdentityFile {folder}/elsewhere\nUserKnownHostsFile "{folder}/known there"\n'
+    hosts = f"Host jump Board-A\nHostName 127.0.0.1\nPort {server.port}\n{common}"
+    (folder / "config").write_text(f"{hosts}Host Board-A\nProxyJump jump\n")
+    with connect("ssh://Board-A", patience=PATIENCE) as device:
+        assert device.check(["echo", "x"]) == "x\n"
+        assert str(device) == "ssh://Board-A"
+    (folder / "config").write_text(f"{hosts}ProxyCommand nc %h %p\n")
+    with pytest.raises(UsageError, match="ProxyCommand"):
+        connect("ssh://Board-A", patience=PATIENCE)
+    assert not (tmp_path / "bad").exists()
+
+
+def test_nobody_listens_there() -> None:
+    with pytest.raises(DeviceError, match=r"no connection to 127\.0\.0\.1") as caught:
+        connect(f"ssh://me@127.0.0.1:{sshd.free_port()}", patience=PATIENCE)
+    assert "Is it on" in caught.value.hint
+
+
+def test_a_server_that_never_answers_is_a_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        started = time.monotonic()
+        with pytest.raises(DeviceError, match="does not answer as an SSH server"):
+            connect(f"ssh://me@127.0.0.1:{deaf.getsockname()[1]}", patience=0.5)
+    assert time.monotonic() - started < 20
+
+
+def _later(seconds: float, action: object) -> threading.Timer:
+    timer = threading.Timer(seconds, action)  # type: ignore[arg-type]
+    timer.start()
+    return timer
+
+
+def test_a_connection_that_breaks_during_a_run(server: Sshd, device: Device) -> None:
+    timer = _later(0.5, server.kill_sessions)
+    with pytest.raises(DeviceLostError, match=r"127\.0\.0\.1.*connection was lost"):
+        device.run(["sleep", "20"])
+    timer.join()
+    with pytest.raises(DeviceLostError):
+        device.run(["true"])
+    with connect(server.address, patience=PATIENCE) as again:
+        assert again.run(["true"]).status == 0
+
+
+def test_a_push_that_breaks_goes_on_where_it_stopped(server: Sshd, device: Device, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(os.urandom(30_000_000))
+    seen: list[int] = []
+
+    def advance(count: int = 1, note: str = "") -> None:
+        assert not note
+        seen.append(count)
+        if len(seen) == 100:
+            server.kill_sessions()
+
+    with pytest.raises(DeviceLostError):
+        device.push(tmp_path / "a", f"{tmp_path}/b", advance)
+    there = (tmp_path / "b").stat().st_size
+    assert 0 < there < 30_000_000
+    seen.clear()
+    with connect(server.address, patience=PATIENCE) as again:
+        again.push(tmp_path / "a", f"{tmp_path}/b", lambda count=1, note="": seen.append(count + len(note)))
+    assert seen[0] >= there
+    assert sum(seen) == 30_000_000
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_a_pull_that_breaks_leaves_nothing(server: Sshd, device: Device, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(os.urandom(30_000_000))
+
+    def advance(count: int = 1, note: str = "") -> None:
+        assert count
+        assert not note
+        server.kill_sessions()
+
+    with pytest.raises(DeviceLostError):
+        device.pull(f"{tmp_path}/a", tmp_path / "back", advance)
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("during", ["run", "push"])
+def test_a_frozen_device_is_a_lost_one(server: Sshd, tmp_path: Path, during: str) -> None:
+    (tmp_path / "a").write_bytes(bytes(50_000_000))
+    with connect(server.address, patience=0.5) as device:
+        device.run(["true"])
+        server.signal_sessions(signal.SIGSTOP)
+        with pytest.raises(DeviceLostError):
+            if during == "run":
+                device.run(["echo", "x"])
+            else:
+                device.push(tmp_path / "a", f"{tmp_path}/b")
+
+
+def test_a_device_that_freezes_while_it_runs(server: Sshd, tmp_path: Path) -> None:
+    with connect(server.address, patience=0.5) as device:
+
+        def freeze(_line: str) -> None:
+            server.signal_sessions(signal.SIGSTOP)
+
+        with pytest.raises(DeviceLostError):
+            device.run(Script.of("echo started; sleep 20; echo {}", str(tmp_path)), on_line=freeze)
+
+
+def test_a_command_that_takes_too_long_is_killed_with_all_it_started(device: Device, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="did not end within 1 seconds"):
+        device.run(Script.of("(sleep 3; touch {}/late) & sleep 60", str(tmp_path)), timeout=1)
+    time.sleep(3.5)
+    assert not (tmp_path / "late").exists()
+
+
+def test_two_runs_at_once(server: Sshd) -> None:
+    with connect(server.address, patience=PATIENCE) as first, connect(server.address, patience=PATIENCE) as second:
+        seen: list[str] = []
+        other = threading.Thread(target=lambda: seen.append(second.check(Script("sleep 1; echo b"))))
+        other.start()
+        assert first.check(Script("sleep 1; echo a")) == "a\n"
+        other.join()
+        assert seen == ["b\n"]
+
+
+def test_a_connection_says_nothing_on_stderr(server: Sshd) -> None:
+    program = f"from snpe_tools.devices import connect; connect({server.address!r}).run(['true'])"
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")

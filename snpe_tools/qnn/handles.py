@@ -52,7 +52,8 @@ class Handles:
         try:
             call()
         except QnnError as problem:
-            message = f"{self.label}: {step} for {self.soc or "this device"} failed.\n    {problem.message}{self.log_lines.tail()}"
+            where = self.soc or "this device"
+            message = f"{self.label}: {step} for {where} failed.\n    {problem.message}{self.log_lines.tail()}"
             raise QnnError(message, problem.hint, code=problem.code) from problem
 
     def custom(self, htp: abi.HtpConfig) -> c.c_void_p:

@@ -37,7 +37,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> BoardRunner:
 
 @pytest.fixture
 def model(tiny: Callable[[str, str], Tiny]) -> Tiny:
-    return tiny("bert", "w8a16")
+    return tiny("bert", "fp16")
 
 
 def task_of(dlc: Path, listed: Path, *, cached: bool = False) -> Task:
@@ -97,7 +97,8 @@ def test_it_computes_the_emulators_bits(board: BoardRunner, model: Tiny, tmp_pat
     assert timing.start == "compiled"
     assert len(timing.seconds) == WINDOWS
     assert min(timing.seconds) > 0
-    assert fetched.log.splitlines() == ["graph: compiled", "done 0", "done 1", "done 2", "Successfully executed!"]
+    told = [line for line in fetched.log.splitlines() if "LIBNATIVE" not in line]  # which the emulator's library says
+    assert told == ["graph: compiled", "done 0", "done 1", "done 2", "Successfully executed!"]
 
 
 def test_it_starts_from_a_compiled_cache(board: BoardRunner, model: Tiny, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where everything human goes."""
@@ -36,15 +37,16 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
+def progress(label: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
     """A progress display; call the yielded function after each of `total` items."""
-    with _bar(label, total) if console.is_terminal else _lines(label, total) as advance:
+    with _bar(label, total, in_bytes) if console.is_terminal else _lines(label, total, in_bytes) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Advance]:
-    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _bar(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:  # noqa: FBT001 - private
+    done = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("  {task.description}"), BarColumn(), done, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as display:
         task = display.add_task(label, total=total)
 
@@ -55,7 +57,8 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(label: str, total: int) -> Iterator[Advance]:
+def _lines(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:  # noqa: FBT001 - private
+    shown = decimal if in_bytes else str
     started = reported = time.monotonic()
     done = 0
 
@@ -66,7 +69,7 @@ def _lines(label: str, total: int) -> Iterator[Advance]:
         if now - reported >= _LOG_SECONDS and done < total:
             reported = now
             left = (now - started) / done * (total - done)
-            say(f"  {label}: {done} of {total}, about {_duration(left)} left{note and f', {note}'}")
+            say(f"  {label}: {shown(done)} of {shown(total)}, about {_duration(left)} left{note and f', {note}'}")
 
     yield advance
 

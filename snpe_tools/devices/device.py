@@ -23,8 +23,10 @@ MINUTE = 60.0
 _ROOT = """if [ -w /data/local/tmp ]; then echo /data/local/tmp/snpe-tools
 else echo "${XDG_CACHE_HOME:-$HOME/.cache}/snpe-tools"; fi"""
 _KEPT = 1 << 20
+LISTED = 256 << 20
+"""Characters that a list of files may have."""
 _CHUNK = 1 << 16
-_SIGNALLED = 128
+_SIGNALLED, _ABSENT = 128, 127
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large", "ENOSPC")
 
 
@@ -35,7 +37,7 @@ class Finished:
     Attributes:
         command: what was run, as text for a shell.
         status: exit status as its shell saw it: 126 not executable, 127 not found, 128 + n killed by signal n.
-        output: both its outputs in order, as text; only the last MiB of them.
+        output: both its outputs in order, as text; of long ones only the end.
     """
 
     command: str
@@ -110,6 +112,7 @@ class Device:
         timeout: float = MINUTE,
         on_line: Callable[[str], None] | None = None,
         chunks: Iterable[bytes] = (),
+        keep: int = _KEPT,
     ) -> Finished:
         """Run a command to its end, whatever its exit status.
 
@@ -120,13 +123,14 @@ class Device:
             timeout: seconds after which it is killed, with all it started.
             on_line: receives each line as it arrives.
             chunks: its standard input.
+            keep: characters of its output that are kept, the last ones.
 
         Raises:
             DeviceLostError: the connection broke before it ended.
             DeviceError: it ran past `timeout`.
         """
         text = command_text(command, folder=folder, environment=environment)
-        output = _Output(on_line)
+        output = _Output(on_line, keep)
         status = self.stream(text, sink=output.take, timeout=timeout, chunks=chunks)
         return Finished(text, status, output.end())
 
@@ -137,6 +141,7 @@ class Device:
         folder: str = "",
         timeout: float = MINUTE,
         chunks: Iterable[bytes] = (),
+        keep: int = _KEPT,
     ) -> str:
         """What a command printed that must succeed.
 
@@ -144,7 +149,7 @@ class Device:
             DeviceError: it did not; the message has its last lines. Also see `run`.
             StorageError: since the device is full.
         """
-        finished = self.run(command, folder=folder, timeout=timeout, chunks=chunks)
+        finished = self.run(command, folder=folder, timeout=timeout, chunks=chunks, keep=keep)
         if finished.status:
             raise self.refused(finished)
         return finished.output
@@ -153,8 +158,13 @@ class Device:
         """The error for a command that should have succeeded."""
         if any(words in finished.output for words in _FULL):
             return StorageError(f"{self}: no space left on the device.{finished.tail()}", "Free some space there.")
-        shown = finished.command.splitlines()[0][:100] if finished.command else ""
-        return DeviceError(f"`{shown}` ended with {finished.ending}.{finished.tail()}", address=str(self))
+        shown = finished.command.splitlines()[-1][:100] if finished.command else ""
+        hint = (
+            "It lacks a program: install coreutils, findutils and tar there, or busybox."
+            if finished.status == _ABSENT
+            else ""
+        )
+        return DeviceError(f"`{shown}` ended with {finished.ending}.{finished.tail()}", hint, address=str(self))
 
     def stream(self, text: str, *, sink: Sink, timeout: float, chunks: Iterable[bytes] = ()) -> int:
         """Run shell text; `sink` receives its output as bytes. Gives the exit status; see `run` for the rest."""
@@ -235,7 +245,8 @@ def _read(source: Path, start: int, advance: Advance) -> Iterator[bytes]:
 class _Output:
     """Bytes as text: whole lines to a listener, and the end of it kept."""
 
-    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+    def __init__(self, on_line: Callable[[str], None] | None, keep: int) -> None:
+        self._keep = keep
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._on_line = on_line
         self._kept = ""
@@ -244,8 +255,8 @@ class _Output:
     def take(self, data: bytes, *, final: bool = False) -> None:
         text = self._decoder.decode(data, final)
         self._kept += text
-        if len(self._kept) > 2 * _KEPT:
-            self._kept = self._kept[-_KEPT:]
+        if len(self._kept) > 2 * self._keep:
+            self._kept = self._kept[-self._keep :]
         if self._on_line:
             *lines, self._line = (self._line + text).split("\n")
             for line in lines:
@@ -257,4 +268,4 @@ class _Output:
         self.take(b"", final=True)
         if self._on_line and self._line:
             self._on_line(self._line)
-        return self._kept[-_KEPT:]
+        return self._kept[-self._keep :]

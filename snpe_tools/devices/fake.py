@@ -40,12 +40,17 @@ class Faults:
 
 
 class FakeTransport:
-    """A transport to a folder, which is made when it is missing. `faults` may be replaced at any time."""
+    """A transport to a folder, which is made when it is missing. `faults` may be replaced at any time.
 
-    def __init__(self, folder: Path, faults: Faults | None = None) -> None:
+    Args:
+        path: PATH of its commands; "" for `<folder>/bin` and this machine's own.
+    """
+
+    def __init__(self, folder: Path, faults: Faults | None = None, path: str = "") -> None:
         self.folder = folder.resolve()
         self.faults = faults or Faults()
         self.moved = 0
+        self._path = path
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{folder} is a file; a fake device lives in a folder.")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,7 @@ class FakeTransport:
         return f"trap '' XFSZ; ulimit -f {self.faults.space // _BLOCK}; {script}"
 
     def _environment(self) -> dict[str, str]:
-        path = f"{self.folder}/bin:{os.environ.get('PATH', os.defpath)}"
+        path = self._path or f"{self.folder}/bin:{os.environ.get('PATH', os.defpath)}"
         return {"HOME": str(self.folder), "XDG_CACHE_HOME": "", "PATH": path}
 
     def close(self) -> None:

@@ -29,6 +29,11 @@ class Script:
         """`template` with each `{}` replaced by a quoted word. Braces that stay are written twice."""
         return cls(template.format(*(quote(word) for word in words)))
 
+    @classmethod
+    def over(cls, body: str, *words: str) -> Script:
+        """Several lines of shell text, in which `"$1"`, `"$2"`, … are the words."""
+        return cls(f"set -- {' '.join(quote(word) for word in words)}\n{body}")
+
 
 def quote(word: str) -> str:
     """One word for a POSIX shell, whatever characters it has.

@@ -109,9 +109,7 @@ _STATUSES = {
     _NOT_EXECUTABLE: Cause(
         "the program cannot be executed there", "It is for another processor, or its folder is mounted noexec."
     ),
-    _NOT_FOUND: Cause(
-        "the program, or its loader, is not on the device", "Is it the SDK's folder for this system?"
-    ),
+    _NOT_FOUND: Cause("the program, or its loader, is not on the device", "Is it the SDK's folder for this system?"),
 }
 
 

@@ -93,9 +93,7 @@ def _command(device: Device, call: Call, task: Task, folder: str, log: Path, tim
             if line.startswith(_DONE):
                 advance()
 
-        finished = device.run(
-            call.command, folder=folder, environment=call.environment, timeout=bound, on_line=take
-        )
+        finished = device.run(call.command, folder=folder, environment=call.environment, timeout=bound, on_line=take)
     if finished.status:
         raise failed(str(device), PurePosixPath(call.command[0]).name, finished, str(log))
     return finished.output

@@ -68,7 +68,7 @@ class Handles:
         self.stack.callback(_nothing, *objects)
 
     def _soc_config(self) -> c.c_void_p | None:
-        return self.soc and self.custom(abi.HtpConfig(option=abi.HTP_DEVICE_SOC, value=self.soc.id))
+        return self.custom(abi.HtpConfig(option=abi.HTP_DEVICE_SOC, value=self.soc.id)) if self.soc else None
 
 
 def _nothing(*_objects: object) -> None:

@@ -208,7 +208,7 @@ def read_exact(file: Path, spec: TensorSpec, *, native: bool) -> bytes:
     return data
 
 
-_AGAIN = "The run's log says more. Was the device's storage full, or the run killed? Try again."
+_AGAIN = "Was the device's storage full, or the run killed? Try again."
 
 __all__ = [
     "ANDROID_DSP", "DEFAULT_PROFILE", "LINUX_DSP", "OUTPUT", "Call", "Fetched", "Runtime", "Task", "Timing",

@@ -127,7 +127,9 @@ class BoardRunner:
                 buffers="client buffers, the model's own types",
             )
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise ExecutionError(f"The runner's record {RECORD} is missing or damaged: {problem}.", "Try again.") from problem
+            raise ExecutionError(
+                f"The runner's record {RECORD} is missing or damaged: {problem}.", "Try again."
+            ) from problem
         if token != task.token:
             raise ExecutionError("The results on the device are those of another run.", "Try again.")
         return found

@@ -42,7 +42,7 @@ def read_diagnostics(output: Path, root: Path) -> dict[str, float] | None:
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "diagnostics.csv"
         where = {"LD_LIBRARY_PATH": str(libraries_folder(root))}
-        command = [viewer, "--input_log", logs[0], "--output", table]
+        command: list[str | Path] = [viewer, "--input_log", logs[0], "--output", table]
         try:
             finished = run(command, environment=where, timeout=_SECONDS)
         except SetupError as problem:

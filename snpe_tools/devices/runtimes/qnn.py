@@ -95,4 +95,6 @@ class QnnNetRun:
 
     def timing(self, task: Task, fetched: Fetched) -> Timing:  # noqa: ARG002 - it says nothing that is documented
         """See `Runtime.timing`: the log it can write has no documented layout."""
-        return Timing(buffers="client buffers, the model's own input types" if task.native else "client buffers, float32")
+        return Timing(
+            buffers="client buffers, the model's own input types" if task.native else "client buffers, float32"
+        )

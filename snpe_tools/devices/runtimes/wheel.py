@@ -111,5 +111,7 @@ def _members(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
     for member in archive.infolist():
         if _WANTED.fullmatch(PurePosixPath(member.filename).name):
             if member.file_size > _LARGEST:
-                raise SetupError(f"{archive.filename}: {member.filename} has {member.file_size} bytes.", "Not a wheel of ours.")
+                raise SetupError(
+                    f"{archive.filename}: {member.filename} has {member.file_size} bytes.", "Not a wheel of ours."
+                )
             yield member

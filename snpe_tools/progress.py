@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ if not console.is_terminal:
     console.width = 160  # a log has no width of its own; tables must not be folded in it
 
 _LOG_SECONDS = 15.0
+_screen = threading.Lock()
+"""A terminal has room for one bar: of several at once, the others print lines."""
 _MINUTES_FROM = 600
 
 
@@ -39,8 +42,15 @@ def say(text: str) -> None:
 @contextmanager
 def progress(label: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
     """A progress display; call the yielded function after each of `total` items."""
-    with _bar(label, total, in_bytes) if console.is_terminal else _lines(label, total, in_bytes) as advance:
-        yield advance
+    if not console.is_terminal or not _screen.acquire(blocking=False):
+        with _lines(label, total, in_bytes) as advance:
+            yield advance
+        return
+    try:
+        with _bar(label, total, in_bytes) as advance:
+            yield advance
+    finally:
+        _screen.release()
 
 
 @contextmanager

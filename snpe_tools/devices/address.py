@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from snpe_tools.errors import UsageError
 
+HOST = "host"
+"""The machine itself, whose emulator runs a DLC; not an address."""
 _FORMS = "adb, adb:SERIAL, ssh://user@host:port, or fake:FOLDER."
 _SERIAL = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9._:%()\[\]-]*")
 _HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:%-]*")
@@ -63,6 +65,27 @@ def parse_addresses(text: str) -> tuple[DeviceAddress, ...]:
     if not parts:
         raise UsageError("No device was named.", f"A device is written as {_FORMS}")
     return tuple(dict.fromkeys(DeviceAddress.parse(part) for part in parts))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where a DLC runs: on the host's emulator, on devices, or on both."""
+
+    host: bool = True
+    devices: tuple[DeviceAddress, ...] = ()
+
+
+def parse_targets(text: str) -> Targets:
+    """Targets of a comma-separated list such as "host,adb:SERIAL".
+
+    Raises:
+        UsageError: one of them is neither "host" nor an address, or there is none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    addresses = ",".join(part for part in parts if part != HOST)
+    if HOST in parts and not addresses:
+        return Targets()
+    return Targets(HOST in parts, parse_addresses(addresses))
 
 
 def _adb(text: str, serial: str) -> DeviceAddress:

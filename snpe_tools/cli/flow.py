@@ -121,12 +121,24 @@ def score(
     scored.scores.check()
 
 
-def doctor(sdk_python: options.SdkPython = None, root: options.Root = Path(), as_json: options.Json = False) -> None:
-    """What this machine has and lacks. And what to do for what it lacks."""
+def doctor(
+    sdk_python: options.SdkPython = None,
+    device: options.OneDevice = "",
+    runtime: options.Runtime = "",
+    device_root: options.DeviceRoot = "",
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """What this machine has and lacks, or a device. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
+    from snpe_tools.devices.address import DeviceAddress
     from snpe_tools.stages.doctor import require_healthy
+    from snpe_tools.stages.readiness import examine
 
-    findings = run_doctor(root, sdk_python=sdk_python or "")
+    if device:
+        findings = [*examine(DeviceAddress.parse(device), root=device_root, runtime=runtime).findings]
+    else:
+        findings = run_doctor(root, sdk_python=sdk_python or "")
     table(
         ("", "state", "found", "what to do"),
         [(item.name, item.state, item.found, item.advice) for item in findings],

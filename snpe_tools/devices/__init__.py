@@ -14,7 +14,6 @@ from snpe_tools.devices.address import DeviceAddress, parse_addresses
 from snpe_tools.devices.device import PATIENCE, Device, Finished
 from snpe_tools.devices.shell import Script
 from snpe_tools.devices.transport import Stream, Transport
-from snpe_tools.errors import UsageError
 
 __all__ = ["Device", "DeviceAddress", "Finished", "Script", "Stream", "Transport", "connect", "parse_addresses"]
 
@@ -40,7 +39,9 @@ def _transport(address: DeviceAddress, patience: float) -> Transport:
 
         return SshTransport(address, patience)
     if address.kind == "adb":
-        raise UsageError(f"{address} cannot be reached yet.")
+        from snpe_tools.devices.adb import AdbTransport
+
+        return AdbTransport(address, patience)
     from snpe_tools.devices.fake import FakeTransport
 
     return FakeTransport(Path(address.target))

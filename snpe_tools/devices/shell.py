@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from snpe_tools.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LONGEST = 100_000
-"""Bytes of a script: Linux takes at most 128 KiB in one argument."""
+_LONGEST = 30_000
+"""Bytes of a script: ADB takes 64 KiB, and quotes inside quotes need more room."""
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ def _addresses(text: str) -> Sequence[DeviceAddress]:
 
     if text:
         return parse_addresses(text)
-    from snpe_tools.devices.attached import attached
+    from snpe_tools.devices.adb_server import attached
 
-    found = [DeviceAddress("adb", serial) for serial, *_ in attached()]
+    found = [DeviceAddress("adb", one.serial) for one in attached()]
     if not found:
         say("No device is attached over ADB. Linux boards: snpe-tools devices ssh://user@host.")
     return found

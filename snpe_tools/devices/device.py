@@ -27,7 +27,7 @@ LISTED = 256 << 20
 """Characters that a list of files may have."""
 _CHUNK = 1 << 16
 _SIGNALLED, _ABSENT = 128, 127
-_FULL = ("No space left on device", "Disk quota exceeded", "File too large", "ENOSPC")
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large", "ENOSPC", "Wrote only ")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,9 +38,12 @@ class DeviceSdk:
         """A program for the device.
 
         Raises:
-            SetupError: there is none.
+            SetupError: there is none, or it lost its permission to be executed, as some unpackers make it.
         """
-        return self._file(self.root / "bin" / self.target / name)
+        file = self._file(self.root / "bin" / self.target / name)
+        if not os.access(file, os.X_OK):
+            raise SetupError(f"{file} is not executable, and would not be on the device.", f"chmod +x {file}")
+        return file
 
     def library(self, name: str) -> Path:
         """A library for the device.

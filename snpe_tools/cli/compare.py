@@ -102,9 +102,10 @@ def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
         ("op", "tensor", "likely cause", "SQNR dB: reads", "writes"), [_op_row(row) for row in found.worst(top)], left=3
     )
     say(f"\n{_divergence(found)}")
-    say(f"{len(found.layers)} tensors matched, {found.renamed} of them under other names.")
+    matched = f"{len(found.layers)} tensors matched, {found.renamed} of them under other names"
+    say(f"{matched}, {found.moved} with moved axes.")
     for count, words in (
-        (found.reshaped, "have other shapes in the two (moved axes)"),
+        (found.reshaped, "have other shapes in the two (axes that cannot be told apart)"),
         (found.first_only, f"are in {found.first} only"),
         (found.second_only, f"are in {found.second} only"),
     ):

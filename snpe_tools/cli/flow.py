@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snpe_tools.cli import options
+from snpe_tools.cli.dumped import score_dumped
 from snpe_tools.cli.output import decibel, finish, seconds, show, size, table
 from snpe_tools.progress import say
 
@@ -94,11 +95,22 @@ def score(
     runtime: options.Runtime = "",
     profile: options.Profile = "",
     device_root: options.DeviceRoot = "",
+    logits: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score a folder of logits instead; repeated, the first is the others' reference."),
+    ] = None,
+    layout: Annotated[
+        Path | None, typer.Option(help="TOML that says which file of --logits is what; see docs/accuracy.md.")
+    ] = None,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
+    if logits:
+        score_dumped(logits, _recipe(given), root, layout, data, options.parse_questions(questions) or 0, max_drop,
+                     as_json=as_json)  # fmt: skip
+        return
     from snpe_tools import score as run_score
     from snpe_tools.devices.address import parse_targets
     from snpe_tools.stages.device import Wish

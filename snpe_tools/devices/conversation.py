@@ -44,12 +44,12 @@ def converse(
             reader.take(data)
             if reader.status is not None:
                 return reader.status
-    except OverTimeError:
-        _kill(transport, reader.group, patience)
-        raise
     except ConnectionError:
         if feeder.problem:
             raise feeder.problem from None
+        raise
+    except BaseException:  # too late, Ctrl-C, or more output than was wanted: nothing is left running
+        _kill(transport, reader.group, patience)
         raise
     finally:
         stream.close()

@@ -29,7 +29,7 @@ class Services:
     def serve(self, channel: Channel, name: str) -> None:
         """One stream from start to end; a service that is not known is closed at once."""
         kind, _, argument = name.partition(":")
-        if kind == "shell,v2,raw":
+        if kind.startswith("shell,v2,") and kind.endswith("raw"):
             _framed(channel, self._start(argument, subprocess.PIPE))
         elif kind == "exec":
             _plain(channel, self._start(argument, subprocess.STDOUT))

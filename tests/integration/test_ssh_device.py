@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from snpe_tools.devices import Device, Script, connect
-from snpe_tools.errors import DeviceError, DeviceLostError, UsageError
+from snpe_tools.devices.bundle import push_bundle
+from snpe_tools.devices.run_folder import run_folder
+from snpe_tools.devices.transfer import pull_folder
+from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
 from tests import sshd
 from tests.sshd import Sshd
 
@@ -223,6 +226,72 @@ def test_a_command_that_takes_too_long_is_killed_with_all_it_started(device: Dev
         device.run(Script.of("(sleep 3; touch {}/late) & sleep 60", str(tmp_path)), timeout=1)
     time.sleep(3.5)
     assert not (tmp_path / "late").exists()
+
+
+def _raws(folder: Path, count: int) -> dict[str, Path]:
+    folder.mkdir()
+    files = {f"Result_{number}/it's; $(x).raw": folder / str(number) for number in range(count)}
+    for file in files.values():
+        file.write_bytes(os.urandom(4608))
+    return files
+
+
+def test_many_small_files_are_pushed_once_and_read_back(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = _raws(tmp_path / "raws", 1000)
+    with connect(server.address, patience=PATIENCE) as device:
+        assert device.root == f"{server.home}/.cache/snpe-tools"
+        pushed = push_bundle(device, files, "inputs")
+        assert (pushed.total, pushed.sent) == (4_608_000, 4_608_000)
+        assert push_bundle(device, files, "inputs").sent == 0
+        with run_folder(device, needed=5_000_000, uses=[pushed.name]) as folder:
+            device.check(Script.of("cp -R {} {}/output && rm {}/output/.s*", pushed.folder, folder, folder))
+            names = pull_folder(device, f"{folder}/output", tmp_path / "back", limit=5_000_000)
+    assert names == sorted(files)
+    assert all((tmp_path / "back" / name).read_bytes() == file.read_bytes() for name, file in files.items())
+
+
+def test_a_bundle_survives_a_broken_push(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = _raws(tmp_path / "raws", 100) | {"model.dlc": tmp_path / "model"}
+    (tmp_path / "model").write_bytes(os.urandom(40_000_000))
+    parts = server.home / ".cache/snpe-tools/staging"
+
+    def watch() -> None:
+        while not any(part.stat().st_size for part in parts.glob("*/.snpe-tools.parts/*")):
+            time.sleep(0.005)
+        server.kill_sessions()
+
+    watcher = threading.Thread(target=watch)
+    with connect(server.address, patience=PATIENCE) as device, pytest.raises(DeviceLostError):
+        watcher.start()
+        push_bundle(device, files, "inputs")
+    watcher.join()
+    with connect(server.address, patience=PATIENCE) as device:
+        folder = Path(push_bundle(device, files, "inputs").folder)
+    assert all((folder / name).read_bytes() == file.read_bytes() for name, file in files.items())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small tmpfs")
+def test_a_full_device_keeps_what_arrived(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", small], check=False)
+    if mounted.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    (tmp_path / "model").write_bytes(os.urandom(30_000_000))
+    try:
+        with connect(server.address, patience=PATIENCE, root=f"{small}/tools") as device:
+            with pytest.raises(StorageError, match="MiB free"):
+                push_bundle(device, {"model.dlc": tmp_path / "model"}, "dlc")
+            with pytest.raises(StorageError, match="no space left on the device"):
+                device.push(tmp_path / "model", f"{small}/model")
+            assert list((small / "tools" / "bundles").iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_two_runs_at_once(server: Sshd) -> None:

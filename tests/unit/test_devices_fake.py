@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from snpe_tools.devices import Device, Script, connect
 from snpe_tools.devices.fake import FakeTransport, Faults
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 
 
 @pytest.fixture
@@ -108,6 +109,36 @@ def test_a_full_device_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(100_000))
     with pytest.raises(StorageError, match="no space left on the device"):
         _broken(tmp_path, Faults(space=10_240)).push(tmp_path / "a", "a")
+
+
+def test_an_interrupted_command_is_not_left_running(device: Device) -> None:
+    def interrupt(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.run(Script("echo started; sleep 1; touch late"), on_line=interrupt)
+    time.sleep(1.5)
+    assert device.run(["ls", "late"]).status != 0
+
+
+def test_a_local_file_that_cannot_be_read_is_the_error(device: Device) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"a"
+        raise InputError("It is gone.")
+
+    with pytest.raises(InputError, match="It is gone"):
+        device.run(["cat"], chunks=chunks())
+
+
+def test_a_command_that_does_not_read_its_input_says_why_itself(device: Device) -> None:
+    finished = device.run(Script("echo no; exit 4"), chunks=[bytes(1 << 20)] * 8)
+    assert (finished.status, finished.output) == (4, "no\n")
+
+
+def test_of_long_output_the_end_is_kept(device: Device) -> None:
+    finished = device.run(Script("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"), keep=1000)
+    assert finished.output.endswith("line 19999\n")
+    assert len(finished.output) == 1000
 
 
 def test_a_silent_device_is_a_lost_one(tmp_path: Path) -> None:

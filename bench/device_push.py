@@ -41,7 +41,7 @@ def make(folder: Path, count: int, size: int) -> dict[str, Path]:
 
 def shell(command: str) -> Callable[[], None]:
     def call() -> None:
-        subprocess.run(["/bin/sh", "-c", command], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["/bin/sh", "-c", command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     return call
 

@@ -113,7 +113,8 @@ def request(service: str, seconds: float) -> str:
         ConnectionError: it refuses; the message is its own.
         SetupError: it cannot be started.
     """
-    with told(), connected(seconds) as line:
+    line = connected(seconds)
+    with told(), line.conn:  # its own close() sleeps a while each time
         line.send_command(service)
         line.check_okay()
         return str(line.read_string_block())

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import paramiko
 
 _READ = 1 << 16
+_FAREWELL = 1.0
+"""Seconds that saying goodbye may take."""
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
@@ -75,9 +77,10 @@ class SshTransport:
 
     def close(self) -> None:
         """Disconnect, from the device back to the first hop."""
-        self._cut()
-        for client in reversed(self._clients):
-            client.close()
+        with self._cut_after(_FAREWELL):
+            for client in reversed(self._clients):
+                with contextlib.suppress(OSError, EOFError):
+                    client.close()
         self._line.close()
 
 

@@ -141,7 +141,7 @@ def test_nobody_listens_there() -> None:
 def test_a_server_that_never_answers_is_a_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         started = time.monotonic()
-        with pytest.raises(DeviceError, match="does not answer as an SSH server"):
+        with pytest.raises(DeviceError, match=r"does not answer as an SSH server: it (says nothing|took too long)"):
             connect(f"ssh://me@127.0.0.1:{deaf.getsockname()[1]}", patience=0.5)
     assert time.monotonic() - started < 20
 

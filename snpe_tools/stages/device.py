@@ -57,7 +57,7 @@ class DeviceRun:
         folder: holds `Result_<i>` folders, and `run.json` with all of this.
         log: what the runtime printed.
         emulated: the device is a computer that emulates the HTP: its seconds say nothing about a device.
-        profile: performance profile that was asked for; "" is the runtime's own.
+        profile: performance profile that was set; "" when none was.
         pushed, moved: bytes that the run needs on the device, and those that were not there yet.
     """
 
@@ -92,7 +92,7 @@ class DeviceRun:
             "runtime": self.runtime,
             "versions": dict(self.versions),
             "emulated": self.emulated,
-            "profile": self.profile or "the runtime's own",
+            "profile": self.profile or "none set",
             "start": self.timing.start,
         }
 
@@ -159,7 +159,7 @@ def run_connected(
                 runtime=runtime.label,
                 versions=runtime.versions,
                 emulated=runtime.emulated,
-                profile=wish.profile,
+                profile=wish.profile or runtime.profile,
                 timing=timing,
                 pushed=sent.total,
                 moved=sent.moved,

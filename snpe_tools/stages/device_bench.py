@@ -91,7 +91,7 @@ def _latency(done: DeviceRun, warm_up: int, runs: int) -> Latency:
         device=done.address,
         soc=f"{done.soc} (HTP v{done.soc.arch})",
         runtime=done.runtime,
-        profile=done.profile or "the runtime's own",
+        profile=done.profile or "none set",
         runs=runs,
         warm_up=warm_up,
         init=1000 * timing.init,

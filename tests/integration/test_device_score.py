@@ -77,6 +77,7 @@ def test_a_row_for_each_device(score: Callable[..., Result], phone: str, tmp_pat
     kept = {made["device"]: made for made in document["devices"]}
     assert kept[phone]["runtime"] == "snpe-net-run of QAIRT 2.31.0.250130, HTP v75"
     assert kept[phone]["versions"] == {"sdk": "QAIRT 2.31.0.250130", "target": "aarch64-android"}
+    assert (kept[phone]["profile"], kept[board]["profile"]) == ("burst", "none set")
     assert (kept[phone]["soc"], kept[phone]["os"], kept[phone]["emulated"]) == ("sm8650", "android 15", False)
     assert (kept[board]["stage"], kept[board]["emulated"]) == (f"dlc-fp16@{board}", True)
     assert "failed" in done.stderr

@@ -114,6 +114,10 @@ class Runtime(Protocol):
         """For the record."""
 
     @property
+    def profile(self) -> str:
+        """The performance profile that it sets unless told otherwise; "" when it sets none."""
+
+    @property
     def emulated(self) -> bool:
         """Whether it emulates the HTP: its seconds then say nothing about a device."""
 

@@ -58,6 +58,7 @@ class BoardRunner:
     libraries: Mapping[str, Path]
     runner: Path
     emulated: bool = False
+    profile = ""
 
     @property
     def label(self) -> str:

@@ -35,7 +35,6 @@ PROFILES = (
     "low_balanced", "balanced", "default", "high_performance", "sustained_high_performance", "burst",
     "low_power_saver", "power_saver", "high_power_saver", "extreme_power_saver", "system_settings",
 )  # fmt: skip
-_PROFILE = "burst"
 _NEEDED = ("libQnnHtp.so", "libQnnSystem.so", "libQnnModelDlc.so")
 _OPTIONAL = ("libQnnHtpPrepare.so", "libQnnHtpNetRunExtensions.so", "libc++_shared.so")
 
@@ -47,6 +46,7 @@ class QnnNetRun:
     sdk: DeviceSdk
     arch: int
     emulated = False
+    profile = "burst"
 
     @property
     def label(self) -> str:
@@ -75,7 +75,7 @@ class QnnNetRun:
         write_text(scratch / "list.txt", "\n".join([*words, ""]))
         command = [str(bundle / PROGRAM), "--model", str(bundle / _NEEDED[2]), "--dlc_path", "model.dlc"]
         command += ["--backend", str(bundle / _NEEDED[0]), "--input_list", "list.txt", "--output_dir", OUTPUT]
-        command += ["--perf_profile", task.profile or _PROFILE]
+        command += ["--perf_profile", task.profile or self.profile]
         if task.native:
             command += ["--use_native_input_files"]
         return Call(

@@ -37,7 +37,6 @@ PROFILES = (
     "burst", "sustained_high_performance", "high_performance", "balanced", "default", "low_balanced",
     "high_power_saver", "power_saver", "low_power_saver", "extreme_power_saver", "system_settings",
 )  # fmt: skip
-_PROFILE = "burst"
 _NEEDED = "libSNPE.so"
 _OPTIONAL = ("libSnpeHtpPrepare.so", "libc++_shared.so", "libPlatformValidatorShared.so")
 
@@ -49,6 +48,7 @@ class SnpeNetRun:
     sdk: DeviceSdk
     arch: int
     emulated = False
+    profile = "burst"
 
     @property
     def label(self) -> str:
@@ -82,7 +82,7 @@ class SnpeNetRun:
         words = (" ".join(f"{name}:={file}" for name, file in line.items()) for line in repeated)
         write_text(scratch / "list.txt", "\n".join([*words, ""]))
         command = [str(bundle / PROGRAM), "--container", "model.dlc", "--input_list", "list.txt"]
-        command += ["--output_dir", OUTPUT, "--use_dsp", "--perf_profile", task.profile or _PROFILE]
+        command += ["--output_dir", OUTPUT, "--use_dsp", "--perf_profile", task.profile or self.profile]
         command += ["--set_output_tensors", ",".join(spec.name for spec in task.outputs)]
         if task.native:
             command += ["--userbuffer_auto", "--use_native_input_files"]

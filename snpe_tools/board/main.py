@@ -128,8 +128,8 @@ def _output_buffers(
     tensors: Sequence[abi.Tensor], places: Sequence[int | None], results: Sequence[bytearray]
 ) -> list[bytearray]:
     """A buffer for every output of the graph; those that nobody asked for get one that is not written."""
-    return [results[place] if place is not None else bytearray(_bound(tensor))
-            for tensor, place in zip(tensors, places)]  # fmt: skip # noqa: B905 - Python 3.9
+    pairs = zip(tensors, places, strict=True)
+    return [bytearray(_bound(tensor)) if place is None else results[place] for tensor, place in pairs]
 
 
 def _bound(tensor: abi.Tensor) -> int:

@@ -164,10 +164,8 @@ def _choose(graphs: list[abi.GraphInfo], name: str | None, label: str) -> abi.Gr
 
 
 def _bind(tensors: Sequence[abi.Tensor], buffers: Sequence[Buffer]) -> c.Array[abi.Tensor]:
-    if len(tensors) != len(buffers):
-        raise ValueError(f"{len(buffers)} buffers for {len(tensors)} tensors")
-    bound = (abi.Tensor * len(buffers))(*tensors)
-    for tensor, buffer in zip(bound, buffers):  # noqa: B905 - boards have Python 3.9, which knows no `strict`
+    bound = (abi.Tensor * len(tensors))(*tensors)
+    for tensor, buffer in zip(bound, buffers, strict=True):
         tensor.memory = abi.MEMORY_RAW
         tensor.buffer = abi.ClientBuffer(buffer.address, buffer.size)
     return bound

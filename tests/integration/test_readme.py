@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,9 @@ def test_the_device_commands(shell: Callable[[str], str], tmp_path: Path, monkey
         phone = running.start(home)
         running.adb("connect", phone.address.removeprefix("adb:"))
         sdk = device_double.make_sdk(tmp_path / "sdk")
-        variables = f"export HOME={server.home} SNPE_ROOT={sdk} TOOLCHAIN=pypi; "
+        given = {name: value for name, value in os.environ.items() if name.startswith(("ANDROID", "ADB"))}
+        given |= {"HOME": str(server.home), "SNPE_ROOT": str(sdk), "TOOLCHAIN": "pypi"}
+        variables = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
         try:
             said = shell(variables + script.replace("ssh://user@board", server.address))
         finally:

@@ -95,7 +95,8 @@ def find_device_sdk(*, android: bool, machine: str, system: str = "") -> DeviceS
         return DeviceSdk(root, label, name, android)
     raise SetupError(
         f"{label} in {root} has no programs for {'Android' if android else 'Linux'} on {machine}.",
-        f"Looked for bin/{', bin/'.join(f'{prefix}*' for prefix in prefixes)}.",
+        f"Looked for bin/{', bin/'.join(f'{prefix}*' for prefix in prefixes)}."
+        + ("" if android else " --runtime board needs no SDK."),
     )
 
 

@@ -11,6 +11,8 @@ from snpe_tools.devices.shell import Frame
 from snpe_tools.devices.transport import Stream, Transport
 
 Sink = Callable[[bytes], None]
+_FIRST = 2
+"""Process group 1 is everything."""
 _NOISE = 1 << 16
 """Bytes that a login shell may print before a script starts."""
 
@@ -98,7 +100,7 @@ def _ask(transport: Transport, patience: float) -> None:
 
 def _kill(transport: Transport, group: int, patience: float) -> None:
     """End a script and all it started, as far as the device lets us."""
-    if not group:
+    if group < _FIRST:
         return
     with contextlib.suppress(OSError):
         stream = transport.open(f"kill -KILL -{group} || kill -KILL {group}", patience)

@@ -119,10 +119,13 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(transport: FakeTransport
     assert transport.moved < 100_000
 
 
-def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_path: Path) -> None:
+@pytest.mark.parametrize("emptied", [["*.raw"], [".snpe-tools.sha256"], ["*.raw", ".snpe-tools.sha256"]])
+def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_path: Path, emptied: list[str]) -> None:
+    """What a power cut leaves: files without their content."""
     files = _files(tmp_path / "raws")
     folder = push_bundle(device, files, "inputs").folder
-    next(file for file in Path(folder).rglob("*.raw")).write_bytes(b"")
+    for pattern in emptied:
+        next(file for file in Path(folder).rglob(pattern)).write_bytes(b"")
     (Path(folder) / ".snpe-tools.boot").write_text("another boot\n")
     assert push_bundle(device, files, "inputs").sent == 50 * 4608
     assert _content(folder) == _wanted(files)

@@ -61,6 +61,19 @@ def test_what_a_login_prints_is_not_what_a_command_prints(server: Sshd, tmp_path
         again.stop()
 
 
+def test_a_login_that_runs_no_commands_is_told_in_its_own_words(server: Sshd, tmp_path: Path) -> None:
+    closed = sshd.start(tmp_path / "closed", "ForceCommand echo This account is closed.")
+    shutil.copytree(closed.home / ".ssh", server.home / ".ssh", dirs_exist_ok=True)
+    try:
+        with (
+            connect(closed.address, patience=PATIENCE) as device,
+            pytest.raises(DeviceLostError, match="runs no commands, and says 'This account is closed"),
+        ):
+            device.run(["true"])
+    finally:
+        closed.stop()
+
+
 def test_a_file_travels_both_ways(device: Device, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(5_000_000))
     device.push(tmp_path / "a", f"{tmp_path}/it's; $(b)")

@@ -23,7 +23,7 @@ from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageE
 from tests import sshd
 from tests.sshd import Sshd
 
-PATIENCE = 2.0
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_key_with_a_passphrase_is_used_through_the_agent(server: Sshd, monkeyp
     assert "ssh-add" in caught.value.hint
 
 
-def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd, tmp_path: Path) -> None:
+def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd) -> None:
     folder = server.home / ".ssh"
     (folder / "id_ed25519").rename(folder / "elsewhere")
     (folder / "known_hosts").rename(folder / "known there")
@@ -139,10 +139,13 @@ def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd, tmp_path: Pat
     with connect("ssh://Board-A", patience=PATIENCE) as device:
         assert device.check(["echo", "x"]) == "x\n"
         assert str(device) == "ssh://Board-A"
+    (folder / "config").write_text(f"{hosts}Host new\nHostName localhost\nPort {server.port}\nProxyJump jump\n{common}")
+    with pytest.raises(DeviceError, match=r"ssh://new: .*@localhost:\d+: its host key is not known") as caught:
+        connect("ssh://new", patience=PATIENCE)
+    assert f"ssh -J {sshd.USER}@127.0.0.1:{server.port} -p {server.port} {sshd.USER}@localhost" in caught.value.hint
     (folder / "config").write_text(f"{hosts}ProxyCommand nc %h %p\n")
     with pytest.raises(UsageError, match="ProxyCommand"):
         connect("ssh://Board-A", patience=PATIENCE)
-    assert not (tmp_path / "bad").exists()
 
 
 def test_nobody_listens_there() -> None:
@@ -214,8 +217,8 @@ def test_a_pull_that_breaks_leaves_nothing(server: Sshd, device: Device, tmp_pat
 @pytest.mark.parametrize("during", ["run", "push"])
 def test_a_frozen_device_is_a_lost_one(server: Sshd, tmp_path: Path, during: str) -> None:
     (tmp_path / "a").write_bytes(bytes(50_000_000))
-    with connect(server.address, patience=0.5) as device:
-        device.run(["true"])
+    with connect(server.address, patience=PATIENCE) as device:
+        device.patience = 0.5
         server.signal_sessions(signal.SIGSTOP)
         with pytest.raises(DeviceLostError):
             if during == "run":
@@ -225,7 +228,8 @@ def test_a_frozen_device_is_a_lost_one(server: Sshd, tmp_path: Path, during: str
 
 
 def test_a_device_that_freezes_while_it_runs(server: Sshd, tmp_path: Path) -> None:
-    with connect(server.address, patience=0.5) as device:
+    with connect(server.address, patience=PATIENCE) as device:
+        device.patience = 0.5
 
         def freeze(_line: str) -> None:
             server.signal_sessions(signal.SIGSTOP)

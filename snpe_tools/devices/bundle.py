@@ -111,7 +111,7 @@ def push_bundle(device: Device, files: Mapping[str, Path], kind: str) -> Pushed:
 
 def _complete(device: Device, manifest: Manifest, staging: str, folder: str, begun: str) -> int:
     """Send what a staging folder lacks, and give it its name. Gives the bytes that were sent."""
-    there = parse_listing(begun.splitlines())
+    there = parse_listing(begun.split("\n"))
     missing = [entry for entry in manifest.entries if there.get(entry.name) != entry.sha256]
     needed = sum(entry.size for entry in missing)
     require_space(device, device.root, parse_free(device, begun), needed)

@@ -32,7 +32,7 @@ def device(transport: FakeTransport) -> Device:
 
 def _files(folder: Path, count: int = 50, size: int = 4608) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    files = {f"input ids/{number}'s $(raw);.raw": folder / str(number) for number in range(count)}
+    files = {f"input ids\u2028/{number}'s $(raw);.raw": folder / str(number) for number in range(count)}
     for file in files.values():
         file.write_bytes(os.urandom(size))
     return files
@@ -134,7 +134,7 @@ def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_pat
 def test_damage_on_the_way_is_noticed(device: Device, transport: FakeTransport, tmp_path: Path) -> None:
     (transport.folder / "bin").mkdir()
     tar = transport.folder / "bin" / "tar"
-    tar.write_text('#!/bin/sh\nPATH=${PATH#*:} && tar "$@" && printf x >> "input ids/1\'s \\$(raw);.raw"\n')
+    tar.write_text('#!/bin/sh\nPATH=${PATH#*:} && tar "$@" && printf x >> "input ids\u2028/1\'s \\$(raw);.raw"\n')
     tar.chmod(0o755)
     files = _files(tmp_path / "raws")
     with pytest.raises(DeviceError, match=r"arrived damaged:\n.*1's \$\(raw\);\.raw: FAILED"):

@@ -54,7 +54,7 @@ class Finished:
 
     def tail(self, lines: int = 8) -> str:
         """The last lines it printed, indented, one per line."""
-        kept = [line for line in self.output.splitlines() if line.strip()][-lines:]
+        kept = [line for line in self.output.split("\n") if line.strip()][-lines:]
         return "".join(f"\n    {line}" for line in kept)
 
 

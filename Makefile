@@ -104,7 +104,7 @@ report: venv
 	@$(BIN)/snpe-tools report --model $(call quote,$(MODEL))
 
 notebook: venv
-	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 accuracy/accuracy_analyzer.ipynb
+	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/accuracy/accuracy_analyzer.ipynb
 
 doctor: venv
 	@$(BIN)/snpe-tools doctor

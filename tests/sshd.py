@@ -103,7 +103,7 @@ def _config(folder: Path, port: int, options: tuple[str, ...]) -> str:
 
 
 def _await_port(port: int, log: Path) -> None:
-    for _ in range(100):
+    for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

@@ -26,12 +26,19 @@ _KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _BOOT = ".snpe-tools.boot"
 _HAVE = "HAVE"
 _LONG = 30 * MINUTE
-_CHECK = f"""cd -- "$1" && $SHA -c {MANIFEST} 2>&1 | grep -v ': OK$' | head -n 20"""
-_BEGIN = f"""{SHA}BOOT=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+_CHECKS = f"""{SHA}
+# Whether the manifest in folder $1 is the one with SHA-256 $2, and every file in it is what it says.
+whole() {{
+  case "$($SHA < "$1/{MANIFEST}")" in "$2"*) ;; *) return 1 ;; esac
+  [ "$(cd -- "$1" && $SHA -c {MANIFEST} 2>/dev/null | grep -c ': OK$')" = "$(grep -c '' "$1/{MANIFEST}")" ]
+}}
+wrong() {{ cd -- "$1" && $SHA -c {MANIFEST} 2>&1 | grep -v ': OK$' | head -n 20; }}
+"""
+_BEGIN = f"""{_CHECKS}BOOT=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 mkdir -p -- "${{1%/*}}" "${{2%/*}}" || exit 1
 if [ -d "$1" ]; then
   # After a restart, files may be there without their content.
-  if [ "$BOOT" ] && [ "$BOOT" = "$(cat "$1/{_BOOT}" 2>/dev/null)" ] || [ -z "$({_CHECK})" ]; then
+  if [ "$BOOT" ] && [ "$BOOT" = "$(cat "$1/{_BOOT}" 2>/dev/null)" ] || whole "$1" "$4"; then
     echo "$BOOT" > "$1/{_BOOT}"; touch -- "$1"; echo {_HAVE}; exit 0
   fi
   mv -- "$1" "$2.damaged" && rm -rf -- "$2.damaged"
@@ -45,10 +52,9 @@ fi
 cd -- "$2" || exit 1
 rm -f -- {MANIFEST} {_BOOT}
 {LISTING}"""
-_END = f"""{SHA}xargs -0 -r chmod 755 || exit 1
+_END = f"""{_CHECKS}xargs -0 -r chmod 755 || exit 1
 rm -rf -- .snpe-tools.parts
-WRONG=$({_CHECK})
-[ -z "$WRONG" ] || {{ echo "$WRONG"; exit 3; }}
+whole "$1" "$3" || {{ wrong "$1"; exit 3; }}
 cat /proc/sys/kernel/random/boot_id > {_BOOT} 2>/dev/null
 cd .. && {{ [ -d "$2" ] || mv -- "$1" "$2"; }}
 # Another machine may have been faster: then ours is not needed, or has been moved into the other.
@@ -97,16 +103,15 @@ def push_bundle(device: Device, files: Mapping[str, Path], kind: str) -> Pushed:
     folder = f"{device.root}/bundles/{name}"
     with pushing(device, name) as sender:
         staging = f"{device.root}/staging/{name}.{sender}"
-        begun = device.check(
-            Script.over(_BEGIN, folder, staging, f"{device.root}/bundles/{kind}"), timeout=_LONG, keep=LISTED
-        )
+        begin = Script.over(_BEGIN, folder, staging, f"{device.root}/bundles/{kind}", manifest.digest)
+        begun = device.check(begin, timeout=_LONG, keep=LISTED)
         sent = 0 if begun.strip() == _HAVE else _complete(device, manifest, staging, folder, begun)
     return Pushed(folder, name, len(manifest.entries), manifest.size, sent)
 
 
 def _complete(device: Device, manifest: Manifest, staging: str, folder: str, begun: str) -> int:
     """Send what a staging folder lacks, and give it its name. Gives the bytes that were sent."""
-    there = parse_listing(begun.splitlines())
+    there = parse_listing(begun.split("\n"))
     missing = [entry for entry in manifest.entries if there.get(entry.name) != entry.sha256]
     needed = sum(entry.size for entry in missing)
     require_space(device, device.root, parse_free(device, begun), needed)
@@ -131,7 +136,7 @@ def _remove(device: Device, staging: str, manifest: Manifest, there: Mapping[str
 
 def _finish(device: Device, manifest: Manifest, staging: str, folder: str) -> None:
     executables = "".join(f"./{entry.name}\0" for entry in manifest.entries if entry.executable).encode()
-    script = Script.over(_END, staging, folder)
+    script = Script.over(_END, staging, folder, manifest.digest)
     finished = device.run(script, folder=staging, timeout=_LONG, chunks=[executables])
     if finished.status == _DAMAGED:
         raise DeviceError(

@@ -11,6 +11,9 @@ from snpe_tools.devices.shell import Frame
 from snpe_tools.devices.transport import Stream, Transport
 
 Sink = Callable[[bytes], None]
+_FIRST = 2
+"""Process group 1 is everything."""
+_SHOWN = 200
 _NOISE = 1 << 16
 """Bytes that a login shell may print before a script starts."""
 
@@ -54,7 +57,7 @@ def converse(
     finally:
         stream.close()
         feeder.join()
-    raise feeder.problem or ConnectionError("the connection ended before the command did")
+    raise feeder.problem or ConnectionError(reader.ending)
 
 
 def _received(
@@ -98,7 +101,7 @@ def _ask(transport: Transport, patience: float) -> None:
 
 def _kill(transport: Transport, group: int, patience: float) -> None:
     """End a script and all it started, as far as the device lets us."""
-    if not group:
+    if group < _FIRST:
         return
     with contextlib.suppress(OSError):
         stream = transport.open(f"kill -KILL -{group} || kill -KILL {group}", patience)
@@ -128,6 +131,14 @@ class _Reader:
             self._pass_on(found.start())
         else:
             self._pass_on(self._frame.safe(self._held))
+
+    @property
+    def ending(self) -> str:
+        """Why there was no exit status."""
+        if self.group:
+            return "the connection ended before the command did"
+        said = ascii(self._held[-_SHOWN:].decode(errors="replace").strip())
+        return f"its login runs no commands, and says {said}"
 
     def _started(self) -> bool:
         if found := self._mark.search(self._held):

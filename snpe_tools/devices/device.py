@@ -23,6 +23,7 @@ MINUTE = 60.0
 _ROOT = """if [ -w /data/local/tmp ]; then echo /data/local/tmp/snpe-tools
 else echo "${XDG_CACHE_HOME:-$HOME/.cache}/snpe-tools"; fi"""
 _KEPT = 1 << 20
+_PULLED = 1 << 30
 LISTED = 256 << 20
 """Characters that a list of files may have."""
 _CHUNK = 1 << 16
@@ -53,7 +54,7 @@ class Finished:
 
     def tail(self, lines: int = 8) -> str:
         """The last lines it printed, indented, one per line."""
-        kept = [line for line in self.output.splitlines() if line.strip()][-lines:]
+        kept = [line for line in self.output.split("\n") if line.strip()][-lines:]
         return "".join(f"\n    {line}" for line in kept)
 
 
@@ -197,7 +198,7 @@ class Device:
             StorageError: since the device is full.
         """
         size = source.stat().st_size
-        there = self._size(target)
+        there = max(0, self._size(target))
         if there > size:
             self.check(["rm", "-f", "--", target])
             there = 0
@@ -207,24 +208,42 @@ class Device:
             raise DeviceError(f"{target} has {now} bytes instead of {size}.", "Run it again.", address=str(self))
 
     def _size(self, target: str) -> int:
-        text = self.check(Script.of("if [ -f {} ]; then wc -c < {}; else echo 0; fi", target, target)).strip()
+        """Bytes of a file there; -1 when there is none."""
+        text = self.check(Script.of("if [ -f {} ]; then wc -c < {}; else echo none; fi", target, target)).strip()
+        if text == "none":
+            return -1
         if not text.isdecimal():
             raise DeviceError(f"the size of {target} was answered with {text[:80]!r}.", address=str(self))
         return int(text)
 
-    def pull(self, source: str, target: Path, advance: Advance = unwatched, *, timeout: float = 60 * MINUTE) -> None:
+    def pull(
+        self,
+        source: str,
+        target: Path,
+        advance: Advance = unwatched,
+        *,
+        limit: int = _PULLED,
+        timeout: float = 60 * MINUTE,
+    ) -> None:
         """Read the file `source` into `target`, which appears when it is whole.
 
         Args:
             advance: told the number of bytes done.
+            limit: bytes that it may have.
 
         Raises:
-            DeviceError: it is missing or cannot be read. Also see `run`.
+            DeviceError: it is missing, too large, or cannot be read. Also see `run`.
         """
         size = self._size(source)
+        if size < 0:
+            raise DeviceError(f"{source} is missing there.", address=str(self))
+        if size > limit:
+            raise DeviceError(f"{source} has {size} bytes; at most {limit} were expected.", address=str(self))
         with whole_file(target) as temporary, temporary.open("wb") as stream:
 
             def take(data: bytes) -> None:
+                if stream.tell() + len(data) > size:
+                    raise DeviceError(f"{source} is longer than it was.", "Run it again.", address=str(self))
                 stream.write(data)
                 advance(len(data))
 
@@ -249,14 +268,17 @@ class _Output:
         self._keep = keep
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._on_line = on_line
-        self._kept = ""
+        self._kept: list[str] = []
+        self._length = 0
         self._line = ""
 
     def take(self, data: bytes, *, final: bool = False) -> None:
         text = self._decoder.decode(data, final)
-        self._kept += text
-        if len(self._kept) > 2 * self._keep:
-            self._kept = self._kept[-self._keep :]
+        self._kept.append(text)
+        self._length += len(text)
+        if self._length > 2 * self._keep:
+            self._kept = ["".join(self._kept)[-self._keep :]]
+            self._length = self._keep
         if self._on_line:
             *lines, self._line = (self._line + text).split("\n")
             for line in lines:
@@ -268,4 +290,4 @@ class _Output:
         self.take(b"", final=True)
         if self._on_line and self._line:
             self._on_line(self._line)
-        return self._kept[-self._keep :]
+        return "".join(self._kept)[-self._keep :]

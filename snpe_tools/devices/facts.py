@@ -20,7 +20,8 @@ from snpe_tools.socs import BY_NAME, Soc
 NEEDED_TOOLS = ("cat", "chmod", "cp", "df", "find", "grep", "mkdir", "mv", "rm", "sha256sum", "stat", "tar", "xargs")
 """Programs that pushing, running and pulling call on a device."""
 OTHER_TOOLS = ("python3", "timeout", "toybox", "busybox")
-_SCRIPT = """say() { printf '%s=%s\\n' "$1" "$(printf %s "$2" | tr -d '\\r\\n' | head -c 200)"; }
+_SCRIPT = """say() { printf '%s=%s\\n' "$1" "$2"; }
+tree() { [ -r /proc/device-tree/$1 ] && xargs -0 echo < /proc/device-tree/$1; }
 first() { head -n 1 "$1" 2>/dev/null; }
 say machine "$(uname -m)"
 say kernel "$(uname -sr)"
@@ -31,9 +32,9 @@ if command -v getprop >/dev/null 2>&1; then
   say abi "$(getprop ro.product.cpu.abi)"
 else
   say release "$(. /etc/os-release 2>/dev/null; echo "$PRETTY_NAME")"
-  say model "$(tr -d '\\0' 2>/dev/null < /proc/device-tree/model)"
+  say model "$(tree model)"
   say soc "$(first /sys/devices/soc0/machine)"
-  say compatible "$(tr '\\0' ' ' 2>/dev/null < /proc/device-tree/compatible)"
+  say compatible "$(tree compatible)"
 fi
 mkdir -p -- "$1" && df -Pk "$1" | tail -n 1 | sed 's/^/df= /'
 shift
@@ -47,6 +48,7 @@ _ALIASES = {
     "sa8775p": "qcs9100",
 }
 """Names that a device gives itself, where the offline compiler has another for the same HTP."""
+_LONGEST = 200
 _PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -98,7 +100,7 @@ def parse_facts(device: Device, answer: str) -> Facts:
         DeviceError: the processor or the free space is missing.
     """
     pairs = [line.partition("=")[::2] for line in answer.splitlines()]
-    told = {name: _PRINTABLE.sub("?", value).strip() for name, value in pairs}
+    told = {name: _PRINTABLE.sub("?", value.strip())[:_LONGEST] for name, value in pairs}
     machine = told.get("machine", "")
     if not _MACHINE.fullmatch(machine):
         raise DeviceError(f"`uname -m` answered {machine[:80]!r}.", address=str(device))

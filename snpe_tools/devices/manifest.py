@@ -55,6 +55,11 @@ class Manifest:
         """What `sha256sum -c` reads."""
         return "".join(f"{entry.sha256}  {entry.name}\n" for entry in self.entries)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
     @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that only these names, contents and executable bits have."""

@@ -34,14 +34,25 @@ class SshTransport:
     def __init__(self, address: DeviceAddress, patience: float) -> None:
         self._address = address
         path = hops(address)
-        self._line = _connected(path[0], patience)
+        try:
+            self._line = _connected(path[0], patience)
+        except DeviceError as problem:
+            raise self._named(problem, path) from problem
         try:
             # Several answers are waited for, one after another.
             with self._cut_after(4 * patience * len(path)):
                 self._clients = log_in(path, self._line, patience)
+        except DeviceError as problem:
+            self._line.close()
+            raise self._named(problem, path) from problem
         except BaseException:
             self._line.close()
             raise
+
+    def _named(self, problem: DeviceError, path: tuple[Hop, ...]) -> DeviceError:
+        """The same error under the address that the user wrote; which login failed is told when there are several."""
+        message = problem.message.removeprefix(f"{problem.address}: ") if len(path) == 1 else problem.message
+        return DeviceError(message, problem.hint, address=str(self._address))
 
     @property
     def address(self) -> DeviceAddress:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from snpe_tools.devices.device import LISTED, MINUTE, Device
 from snpe_tools.devices.manifest import MANIFEST, SHA, Entry, Manifest, parse_listing
 from snpe_tools.devices.shell import Script
-from snpe_tools.devices.tar_stream import ArchiveError, Expected, largest, pack, unpack
+from snpe_tools.devices.splitter import Expected, Splitter
+from snpe_tools.devices.tar_stream import pack
 from snpe_tools.errors import DeviceError
 from snpe_tools.files import whole_folder
 from snpe_tools.progress import Advance, progress
@@ -82,10 +82,16 @@ def pull_folder(device: Device, folder: str, target: Path, *, limit: int, known_
     total = sum(one.size for one in expected.values())
     if total > limit:
         raise DeviceError(f"{folder} has {total} bytes; at most {limit} were expected.", address=str(device))
+    names = "".join(f"./{name}\0" for name in expected).encode()
+    text = Script.of("cd -- {} && xargs -0 -r cat", folder).text
     label = f"reading from {device}"
-    with whole_folder(target, known_by=known_by) as temporary, progress(label, total, in_bytes=True) as advance:
-        for part in _shares(expected):
-            _pull_part(device, folder, part, temporary, advance)
+    with (
+        whole_folder(target, known_by=known_by) as temporary,
+        progress(label, total, in_bytes=True) as advance,
+        Splitter(device, temporary, expected, advance) as splitter,
+    ):
+        device.stream(text, sink=splitter.take, timeout=_LONG, chunks=[names])
+        splitter.end()
     return sorted(expected)
 
 
@@ -103,35 +109,3 @@ def _listed(device: Device, folder: str) -> dict[str, Expected]:
 def _size(line: str) -> tuple[str, int]:
     size, _, name = line.partition(" ")
     return name.removeprefix("./"), int(size) if size.isdecimal() else -1
-
-
-def _shares(expected: dict[str, Expected]) -> Iterator[dict[str, Expected]]:
-    """Bounded parts of what is to be read."""
-    share: dict[str, Expected] = {}
-    for name, one in expected.items():
-        if share and (sum(each.size for each in share.values()) + one.size > _PART or len(share) == _PART_FILES):
-            yield share
-            share = {}
-        share[name] = one
-    if share:
-        yield share
-
-
-def _pull_part(device: Device, folder: str, part: dict[str, Expected], target: Path, advance: Advance) -> None:
-    most = largest(part)
-    names = "".join(f"./{name}\n" for name in part).encode()
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part") as archive:
-
-        def take(data: bytes) -> None:
-            if archive.tell() + len(data) > most:
-                raise DeviceError("it sent more than was asked for.", address=str(device))
-            archive.write(data)
-            advance(min(len(data), sum(one.size for one in part.values())))
-
-        text = Script.of("cd -- {} && tar cf - -T -", folder).text
-        status = device.stream(text, sink=take, timeout=_LONG, chunks=[names])
-        archive.flush()
-        try:
-            unpack(Path(archive.name), part, target)
-        except ArchiveError as problem:
-            raise DeviceError(f"{problem} `tar` ended with exit status {status}.", address=str(device)) from problem

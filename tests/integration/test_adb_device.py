@@ -18,7 +18,7 @@ from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
 from tests.adb_device import running
 from tests.adb_device.running import AdbDevice
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageE
 from tests import sshd
 from tests.sshd import Sshd
 
-PATIENCE = 2.0
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -59,6 +59,19 @@ def test_what_a_login_prints_is_not_what_a_command_prints(server: Sshd, tmp_path
             assert device.check(["echo", "x"]) == "x\n"
     finally:
         again.stop()
+
+
+def test_a_login_that_runs_no_commands_is_told_in_its_own_words(server: Sshd, tmp_path: Path) -> None:
+    closed = sshd.start(tmp_path / "closed", "ForceCommand echo This account is closed.")
+    shutil.copytree(closed.home / ".ssh", server.home / ".ssh", dirs_exist_ok=True)
+    try:
+        with (
+            connect(closed.address, patience=PATIENCE) as device,
+            pytest.raises(DeviceLostError, match="runs no commands, and says 'This account is closed"),
+        ):
+            device.run(["true"])
+    finally:
+        closed.stop()
 
 
 def test_a_file_travels_both_ways(device: Device, tmp_path: Path) -> None:
@@ -116,7 +129,7 @@ def test_a_key_with_a_passphrase_is_used_through_the_agent(server: Sshd, monkeyp
     assert "ssh-add" in caught.value.hint
 
 
-def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd, tmp_path: Path) -> None:
+def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd) -> None:
     folder = server.home / ".ssh"
     (folder / "id_ed25519").rename(folder / "elsewhere")
     (folder / "known_hosts").rename(folder / "known there")
@@ -126,10 +139,13 @@ def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd, tmp_path: Pat
     with connect("ssh://Board-A", patience=PATIENCE) as device:
         assert device.check(["echo", "x"]) == "x\n"
         assert str(device) == "ssh://Board-A"
+    (folder / "config").write_text(f"{hosts}Host new\nHostName localhost\nPort {server.port}\nProxyJump jump\n{common}")
+    with pytest.raises(DeviceError, match=r"ssh://new: .*@localhost:\d+: its host key is not known") as caught:
+        connect("ssh://new", patience=PATIENCE)
+    assert f"ssh -J {sshd.USER}@127.0.0.1:{server.port} -p {server.port} {sshd.USER}@localhost" in caught.value.hint
     (folder / "config").write_text(f"{hosts}ProxyCommand nc %h %p\n")
     with pytest.raises(UsageError, match="ProxyCommand"):
         connect("ssh://Board-A", patience=PATIENCE)
-    assert not (tmp_path / "bad").exists()
 
 
 def test_nobody_listens_there() -> None:
@@ -201,8 +217,8 @@ def test_a_pull_that_breaks_leaves_nothing(server: Sshd, device: Device, tmp_pat
 @pytest.mark.parametrize("during", ["run", "push"])
 def test_a_frozen_device_is_a_lost_one(server: Sshd, tmp_path: Path, during: str) -> None:
     (tmp_path / "a").write_bytes(bytes(50_000_000))
-    with connect(server.address, patience=0.5) as device:
-        device.run(["true"])
+    with connect(server.address, patience=PATIENCE) as device:
+        device.patience = 0.5
         server.signal_sessions(signal.SIGSTOP)
         with pytest.raises(DeviceLostError):
             if during == "run":
@@ -212,7 +228,8 @@ def test_a_frozen_device_is_a_lost_one(server: Sshd, tmp_path: Path, during: str
 
 
 def test_a_device_that_freezes_while_it_runs(server: Sshd, tmp_path: Path) -> None:
-    with connect(server.address, patience=0.5) as device:
+    with connect(server.address, patience=PATIENCE) as device:
+        device.patience = 0.5
 
         def freeze(_line: str) -> None:
             server.signal_sessions(signal.SIGSTOP)

@@ -32,7 +32,7 @@ def device(transport: FakeTransport) -> Device:
 
 def _files(folder: Path, count: int = 50, size: int = 4608) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    files = {f"input ids/{number}'s $(raw);.raw": folder / str(number) for number in range(count)}
+    files = {f"input ids\u2028/{number}'s $(raw);.raw": folder / str(number) for number in range(count)}
     for file in files.values():
         file.write_bytes(os.urandom(size))
     return files
@@ -119,10 +119,13 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(transport: FakeTransport
     assert transport.moved < 100_000
 
 
-def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_path: Path) -> None:
+@pytest.mark.parametrize("emptied", [["*.raw"], [".snpe-tools.sha256"], ["*.raw", ".snpe-tools.sha256"]])
+def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_path: Path, emptied: list[str]) -> None:
+    """What a power cut leaves: files without their content."""
     files = _files(tmp_path / "raws")
     folder = push_bundle(device, files, "inputs").folder
-    next(file for file in Path(folder).rglob("*.raw")).write_bytes(b"")
+    for pattern in emptied:
+        next(file for file in Path(folder).rglob(pattern)).write_bytes(b"")
     (Path(folder) / ".snpe-tools.boot").write_text("another boot\n")
     assert push_bundle(device, files, "inputs").sent == 50 * 4608
     assert _content(folder) == _wanted(files)
@@ -131,7 +134,7 @@ def test_damage_on_the_device_is_noticed_after_a_restart(device: Device, tmp_pat
 def test_damage_on_the_way_is_noticed(device: Device, transport: FakeTransport, tmp_path: Path) -> None:
     (transport.folder / "bin").mkdir()
     tar = transport.folder / "bin" / "tar"
-    tar.write_text('#!/bin/sh\nPATH=${PATH#*:} && tar "$@" && printf x >> "input ids/1\'s \\$(raw);.raw"\n')
+    tar.write_text('#!/bin/sh\nPATH=${PATH#*:} && tar "$@" && printf x >> "input ids\u2028/1\'s \\$(raw);.raw"\n')
     tar.chmod(0o755)
     files = _files(tmp_path / "raws")
     with pytest.raises(DeviceError, match=r"arrived damaged:\n.*1's \$\(raw\);\.raw: FAILED"):

@@ -87,9 +87,23 @@ def test_a_file_travels_both_ways(device: Device, tmp_path: Path) -> None:
     assert sum(moved) == len(content)
     device.pull("it's; $(b)", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
-    with pytest.raises(DeviceError, match="none cannot be read"):
+    with pytest.raises(DeviceError, match="none is missing there"):
         device.pull("none", tmp_path / "never")
     assert not (tmp_path / "never").exists()
+
+
+def test_a_file_that_is_larger_than_wanted_or_grows_is_refused(tmp_path: Path) -> None:
+    transport = FakeTransport(tmp_path / "device")
+    device = Device(transport)
+    (tmp_path / "device" / "a").write_bytes(bytes(1000))
+    with pytest.raises(DeviceError, match="at most 10 were expected"):
+        device.pull("a", tmp_path / "back", limit=10)
+    (tmp_path / "device" / "bin").mkdir()
+    (tmp_path / "device" / "bin" / "wc").write_text("#!/bin/sh\necho 5\n")
+    (tmp_path / "device" / "bin" / "wc").chmod(0o755)
+    with pytest.raises(DeviceError, match="longer than it was"):
+        device.pull("a", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_push_that_broke_goes_on_where_it_stopped(tmp_path: Path) -> None:

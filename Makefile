@@ -21,6 +21,8 @@ SDK_TOOLS   ?=
 SDK_PYTHON  ?=
 DRY_RUN     ?=
 DEVICE      ?=
+SHARD       ?=
+PROFILE     ?=
 # Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -36,13 +38,15 @@ RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PREC
 	$(call option,--sdk-tools,$(SDK_TOOLS)) $(call option,--sdk-python,$(SDK_PYTHON)) $(if $(call yes,$(RANDOM)),--random) \
 	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
-	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE))
+	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE)) $(call option,--profile,$(PROFILE)) \
+	$(if $(call yes,$(SHARD)),--shard)
 
-.PHONY: help venv dlc accuracy report notebook doctor test lint types check clean
+.PHONY: help venv dlc accuracy device report notebook doctor test lint types check clean
 
 help:
 	@echo 'make dlc         checkpoint -> ONNX -> raw inputs -> quantized -> DLC -> DLC with HTP caches'
 	@echo 'make accuracy    F1 of every stage on the same questions; refuses a model that lost too much'
+	@echo 'make device      the same on a device: push, run, pull, F1; DEVICE=adb or DEVICE=ssh://user@host'
 	@echo 'make report      the last scores as one HTML page: Models/<model>/report.html'
 	@echo 'make notebook    the notebooks in a browser on this machine'
 	@echo 'make doctor      what this machine has, and what to do for what it lacks'
@@ -70,7 +74,9 @@ help:
 	@echo '  SDK_TOOLS    with the SDK: its snpe or its qairt tools               (snpe)'
 	@echo '  SDK_PYTHON   with the SDK: the Python for its scripts                (found by version)'
 	@echo '  DRY_RUN      1: print the commands of the SDK, to paste, and why each flag is there'
-	@echo '  DEVICE       where the DLC runs: host, the Hexagon emulator          (host)'
+	@echo '  DEVICE       where the DLC runs: host (the emulator), adb, adb:SERIAL, ssh://user@host:port; several by commas'
+	@echo '  SHARD        1: split the questions over the devices'
+	@echo '  PROFILE      performance profile on devices, such as burst           (the runtime'\''s own)'
 
 venv: $(VENV)/.ready
 
@@ -89,11 +95,16 @@ dlc: venv
 accuracy: venv
 	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
 
+device: venv
+	@$(if $(strip $(DEVICE)),,echo 'Which device? DEVICE=adb, DEVICE=adb:SERIAL or DEVICE=ssh://user@host:port;' \
+	  '$(BIN)/snpe-tools devices lists what is attached.' >&2; exit 2)
+	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
+
 report: venv
 	@$(BIN)/snpe-tools report --model $(call quote,$(MODEL))
 
 notebook: venv
-	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 accuracy/accuracy_analyzer.ipynb
+	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/accuracy/accuracy_analyzer.ipynb
 
 doctor: venv
 	@$(BIN)/snpe-tools doctor

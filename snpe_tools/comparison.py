@@ -13,7 +13,7 @@ import numpy as np
 
 from snpe_tools.answer_sheet import Given, Sheet, blank_sheet
 from snpe_tools.contrast import Contrast, Told, contrast
-from snpe_tools.errors import AccuracyError
+from snpe_tools.errors import AccuracyError, ExecutionError, SnpeToolsError
 from snpe_tools.noise import sqnr_db
 from snpe_tools.progress import progress, say
 from snpe_tools.qa.answers import FloatArray, find_answers
@@ -38,6 +38,7 @@ class Stage:
         compute: logits of windows.
         questions: how many questions it is asked, evenly spread; 0 for all.
         group: stages of the same group run the same model on other SoCs, and are compared with each other.
+        may_fail: a failure is this stage's alone, as of one device among several; the others are asked all the same.
     """
 
     name: str
@@ -45,6 +46,17 @@ class Stage:
     compute: Callable[[Windows], Logits]
     questions: int = 0
     group: str = ""
+    may_fail: bool = False
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A stage that failed, and why."""
+
+    stage: str
+    runtime: str
+    error: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class Scores:
         contrasts: how far the same model's stages on several SoCs are apart.
         sheet: every answer.
         pairs: every two stages, and whether their difference is more than luck.
+        lost: stages that failed.
     """
 
     stages: tuple[StageScore, ...]
@@ -96,6 +109,7 @@ class Scores:
     contrasts: tuple[Contrast, ...] = ()
     sheet: Sheet | None = None
     pairs: tuple[Pair, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
     @property
     def failed(self) -> list[StageScore]:
@@ -121,7 +135,8 @@ class Scores:
         """The gate.
 
         Raises:
-            AccuracyError: a stage failed; each is named with its figures.
+            AccuracyError: a stage lost too much; each is named with its figures.
+            ExecutionError: no stage did, but one could not be asked.
         """
         if self.failed:
             lines = "".join(f"\n    {_failure(stage)}" for stage in self.failed)
@@ -131,6 +146,9 @@ class Scores:
                 "Try PRECISION=w8a16, METHOD=mse or more calibration; "
                 "QUESTIONS=100 tells a bad model from a hard sample.",
             )
+        if self.lost:
+            lines = "".join(f"\n    {lost.error}" for lost in self.lost)
+            raise ExecutionError(f"{len(self.lost)} stages have no score.{lines}", self.lost[0].hint)
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """Rows for accuracy.json, rounded to what they mean."""
@@ -167,11 +185,19 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
     rows: list[StageScore] = []
     contrasts: list[Contrast] = []
     firsts: dict[str, Told] = {}
+    lost: list[Lost] = []
     for stage in stages:
         indices = spread_sample(len(windows.questions), stage.questions or len(windows.questions))
         part = windows.of_questions(indices)
         known = reference.of_questions(windows, indices)
-        answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
+        try:
+            answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
+        except SnpeToolsError as problem:
+            if not stage.may_fail:
+                raise
+            lost.append(Lost(stage.name, stage.runtime, problem.message, problem.hint))
+            say(f"  {stage.name}: failed: {problem.message}")
+            continue
         rows.append(_compare(stage, answers, known, part))
         answers.enter(sheet, stage.name, indices)
         say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
@@ -179,7 +205,7 @@ def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFA
         if stage.group and firsts.setdefault(stage.group, told) is not told:
             contrasts.append(contrast(firsts[stage.group], told, part))
             say(f"  {contrasts[-1]}")
-    return Scores(tuple(rows), max_drop, tuple(contrasts), sheet, tuple(sheet.pairs()))
+    return Scores(tuple(rows), max_drop, tuple(contrasts), sheet, tuple(sheet.pairs()), tuple(lost))
 
 
 class _Answers:

@@ -11,7 +11,9 @@
     │   └── RecipeError                a recipe with an unknown or wrong key
     ├── ConversionError            4   the toolchain refused the model
     ├── ExecutionError             5   the model did not run to its end
-    │   └── QnnError                   the runtime returned an error number
+    │   ├── QnnError                   the runtime returned an error number
+    │   └── DeviceError                a device cannot be reached, or does not do what it was asked
+    │       └── DeviceLostError            the connection broke: what arrived is there, and the rest can follow
     ├── AccuracyError              6   the gate: the model runs, but no longer answers
     ├── SetupError         7   a package, tool, network or platform that is missing
     └── StorageError               8   no space, no permission
@@ -107,6 +109,29 @@ class QnnError(ExecutionError):
 
 def _rebuild_qnn_error(message: str, hint: str, code: int) -> QnnError:
     return QnnError(message, hint, code=code)
+
+
+class DeviceError(ExecutionError):
+    """A device cannot be reached, or does not do what it was asked.
+
+    Attributes:
+        address: the device as the user named it; the message begins with it.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, address: str) -> None:
+        super().__init__(f"{address}: {message}", hint)
+        self.address = address
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_device_error, (type(self), self.message, self.hint, self.address)
+
+
+def _rebuild_device_error(kind: type[DeviceError], message: str, hint: str, address: str) -> DeviceError:
+    return kind(message.removeprefix(f"{address}: "), hint, address=address)
+
+
+class DeviceLostError(DeviceError):
+    """The connection to a device broke. What had arrived is there; the same command sends the rest."""
 
 
 class AccuracyError(SnpeToolsError):

@@ -11,13 +11,14 @@ import os
 import secrets
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.errors import InputError, StorageError, UsageError
+from snpe_tools.errors import InputError, RecipeError, StorageError, UsageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
@@ -178,6 +179,18 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any dataclass or JSON value
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        RecipeError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise RecipeError(f"{file} is not TOML: {problem}.") from problem
 
 
 def require_file(path: Path, what: str) -> Path:

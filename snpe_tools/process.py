@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,3 +97,26 @@ def _collect(
         if process.stdout:
             process.stdout.close()
     return Finished(command, process.returncode, "".join(lines))
+
+
+class Attached:
+    """A process whose standard input and both outputs are one socket. It leads a process group of its own."""
+
+    def __init__(
+        self, arguments: Sequence[str], line: socket.socket, *, cwd: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._process = subprocess.Popen(
+            arguments,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdin=line.fileno(),
+            stdout=line.fileno(),
+            stderr=line.fileno(),
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        """End it and all it started, if they still run."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where everything human goes."""
@@ -16,6 +18,8 @@ if not console.is_terminal:
     console.width = 160  # a log has no width of its own; tables must not be folded in it
 
 _LOG_SECONDS = 15.0
+_screen = threading.Lock()
+"""A terminal has room for one bar: of several at once, the others print lines."""
 _MINUTES_FROM = 600
 
 
@@ -26,21 +30,33 @@ class Advance(Protocol):
         """`count` more items are done."""
 
 
+def unwatched(count: int = 1, note: str = "") -> None:
+    """An `Advance` that nobody watches."""
+
+
 def say(text: str) -> None:
     """One line for people. Square brackets are printed as they are."""
     console.print(text, markup=False)
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
+def progress(label: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
     """A progress display; call the yielded function after each of `total` items."""
-    with _bar(label, total) if console.is_terminal else _lines(label, total) as advance:
-        yield advance
+    if not console.is_terminal or not _screen.acquire(blocking=False):
+        with _lines(label, total, in_bytes) as advance:
+            yield advance
+        return
+    try:
+        with _bar(label, total, in_bytes) as advance:
+            yield advance
+    finally:
+        _screen.release()
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Advance]:
-    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _bar(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:  # noqa: FBT001 - private
+    done = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("  {task.description}"), BarColumn(), done, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as display:
         task = display.add_task(label, total=total)
 
@@ -51,7 +67,8 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(label: str, total: int) -> Iterator[Advance]:
+def _lines(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:  # noqa: FBT001 - private
+    shown = decimal if in_bytes else str
     started = reported = time.monotonic()
     done = 0
 
@@ -62,7 +79,7 @@ def _lines(label: str, total: int) -> Iterator[Advance]:
         if now - reported >= _LOG_SECONDS and done < total:
             reported = now
             left = (now - started) / done * (total - done)
-            say(f"  {label}: {done} of {total}, about {_duration(left)} left{note and f', {note}'}")
+            say(f"  {label}: {shown(done)} of {shown(total)}, about {_duration(left)} left{note and f', {note}'}")
 
     yield advance
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from snpe_tools.errors import RecipeError, SnpeToolsError, UsageError
+from snpe_tools.files import read_toml
 from snpe_tools.precision import Precision
 from snpe_tools.qa.checkpoint import ARCHITECTURES
 from snpe_tools.socs import Soc, parse_socs
@@ -122,18 +122,6 @@ def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recip
             content[key] = str(file.parent / str(content[key]))
     recipe = _validated({"name": model, **content, **given}, file, {"name", *given})
     return _with_weights(recipe, models)
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        RecipeError: it is not TOML.
-    """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise RecipeError(f"{file} is not TOML: {problem}.") from problem
 
 
 def _validated(content: Mapping[str, Any], file: Path, given: set[str]) -> Recipe:

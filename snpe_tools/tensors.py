@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -215,3 +215,14 @@ def _write_column(folder: Path, values: Array, spec: TensorSpec, *, native: bool
 def file_name(tensor: str) -> str:
     """A tensor's name as one safe file name: "/" and other separators become "_"."""
     return _UNSAFE.sub("_", tensor).lstrip(".") or "_"
+
+
+def flat_name(tensor: str) -> str:
+    """`a/b:0` → `a_b:0.raw`: every result beside the others."""
+    return f"{file_name(tensor)}.raw"
+
+
+def nested_name(tensor: str) -> str:
+    """`a/b:0` → `a/b:0.raw`, as `snpe-net-run` writes it: slashes become folders."""
+    parts = [file_name(part) for part in PurePosixPath(tensor).parts if part.strip("/")]
+    return "/".join(parts or ["_"]) + ".raw"

@@ -13,7 +13,7 @@ from snpe_tools.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.layerwise.comparison import LayerComparison, LayerDifference
-    from snpe_tools.stages.compare import Difference
+    from snpe_tools.stages.compare import Difference, Place
 
 _SHOWN_NAMES = 3
 
@@ -31,6 +31,11 @@ def compare(
         Path | None, typer.Option("--output", "-o", help="With --layers: JSON file to write, for `report`.")
     ] = None,
     soc: options.SocName = "sm8650",
+    device: Annotated[
+        str, typer.Option("--device", help="Run DLC files there: adb:SERIAL or ssh://user@host:port.")
+    ] = "host",
+    runtime: options.Runtime = "",
+    device_root: options.DeviceRoot = "",
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
@@ -39,6 +44,7 @@ def compare(
 
     meant = parse_socs(soc)[0]
     if layers:
+        _refuse_layers_on(device)
         from snpe_tools.files import write_json
         from snpe_tools.stages.layerwise import compare_layers
 
@@ -50,9 +56,26 @@ def compare(
         return
     from snpe_tools.stages.compare import compare as run_compare
 
-    found = run_compare(first, second, inputs, soc=meant, native=native)
+    found = run_compare(first, second, inputs, soc=meant, native=native, device=_place(device, runtime, device_root))
     _show_outputs(found)
     finish(found, as_json=as_json)
+
+
+def _place(device: str, runtime: str, root: str) -> Place | None:
+    """Where DLC files run; None is the emulator."""
+    from snpe_tools.devices.address import HOST, DeviceAddress
+    from snpe_tools.stages.compare import Place
+    from snpe_tools.stages.device import Wish
+
+    return None if device == HOST else Place(DeviceAddress.parse(device), Wish(runtime=runtime, root=root))
+
+
+def _refuse_layers_on(device: str) -> None:
+    from snpe_tools.devices.address import HOST
+    from snpe_tools.errors import UsageError
+
+    if device != HOST:
+        raise UsageError("--layers compares on the emulator only.", "Leave --device out, or --layers.")
 
 
 def _show_outputs(found: list[Difference]) -> None:
@@ -79,9 +102,10 @@ def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
         ("op", "tensor", "likely cause", "SQNR dB: reads", "writes"), [_op_row(row) for row in found.worst(top)], left=3
     )
     say(f"\n{_divergence(found)}")
-    say(f"{len(found.layers)} tensors matched, {found.renamed} of them under other names.")
+    matched = f"{len(found.layers)} tensors matched, {found.renamed} of them under other names"
+    say(f"{matched}, {found.moved} with moved axes.")
     for count, words in (
-        (found.reshaped, "have other shapes in the two (moved axes)"),
+        (found.reshaped, "have other shapes in the two (axes that cannot be told apart)"),
         (found.first_only, f"are in {found.first} only"),
         (found.second_only, f"are in {found.second} only"),
     ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snpe_tools.cli import options
+from snpe_tools.cli.dumped import score_dumped
 from snpe_tools.cli.output import decibel, finish, seconds, show, size, table
 from snpe_tools.progress import say
 
@@ -90,29 +91,66 @@ def score(
     max_drop: Annotated[float, typer.Option(help="F1 that a stage may lose against float.", min=0)] = 1.0,
     workers: Annotated[int, typer.Option(help="Emulator processes; 0 takes up to two.", min=0)] = 0,
     device: options.Device = "host",
+    shard: Annotated[bool, typer.Option("--shard", help="Split the questions over the devices.")] = False,
+    runtime: options.Runtime = "",
+    profile: options.Profile = "",
+    device_root: options.DeviceRoot = "",
+    logits: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score a folder of logits instead; repeated, the first is the others' reference."),
+    ] = None,
+    layout: Annotated[
+        Path | None, typer.Option(help="TOML that says which file of --logits is what; see docs/accuracy.md.")
+    ] = None,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
+    if logits:
+        score_dumped(logits, _recipe(given), root, layout, data, options.parse_questions(questions) or 0, max_drop,
+                     as_json=as_json)  # fmt: skip
+        return
     from snpe_tools import score as run_score
+    from snpe_tools.devices.address import parse_targets
+    from snpe_tools.stages.device import Wish
 
-    options.check_device(device)
+    targets = parse_targets(device)
     recipe = _recipe(given)
     scored = run_score(
-        recipe, root, data=data, questions=options.parse_questions(questions), max_drop=max_drop, workers=workers
+        recipe,
+        root,
+        data=data,
+        questions=options.parse_questions(questions),
+        max_drop=max_drop,
+        workers=workers,
+        targets=targets,
+        shard=shard,
+        wish=Wish(runtime=runtime, profile=profile, root=device_root),
     )
     _show_scores(scored)
     finish(scored.document, as_json=as_json)
     scored.scores.check()
 
 
-def doctor(sdk_python: options.SdkPython = None, root: options.Root = Path(), as_json: options.Json = False) -> None:
-    """What this machine has and lacks. And what to do for what it lacks."""
+def doctor(
+    sdk_python: options.SdkPython = None,
+    device: options.OneDevice = "",
+    runtime: options.Runtime = "",
+    device_root: options.DeviceRoot = "",
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """What this machine has and lacks, or a device. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
+    from snpe_tools.devices.address import DeviceAddress
     from snpe_tools.stages.doctor import require_healthy
+    from snpe_tools.stages.readiness import examine
 
-    findings = run_doctor(root, sdk_python=sdk_python or "")
+    if device:
+        findings = [*examine(DeviceAddress.parse(device), root=device_root, runtime=runtime).findings]
+    else:
+        findings = run_doctor(root, sdk_python=sdk_python or "")
     table(
         ("", "state", "found", "what to do"),
         [(item.name, item.state, item.found, item.advice) for item in findings],
@@ -166,7 +204,9 @@ def _show_scores(scored: Scored) -> None:
     columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "same answers",
                "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
     verdicts = {pair.second: _verdict(pair) for pair in scored.scores.pairs if pair.first == FLOAT_STAGE}
-    table(columns, [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages])
+    rows = [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages]
+    nothing = ("failed", *["-"] * (len(columns) - 2))
+    table(columns, [*rows, *((lost.stage, *nothing) for lost in scored.scores.lost)])
     say(_explain(scored))
 
 
@@ -204,6 +244,14 @@ def _ties(stage: StageScore) -> str:
     )
 
 
+def _device(made: Mapping[str, Any]) -> str:
+    what = "emulates" if made["emulated"] else "is"
+    return (
+        f"{made['device']} {what} {made['soc']} (HTP {made['htp']}), {made['os']}; {made['runtime']}; "
+        f"profile: {made['profile']}; {size(made['bytes_pushed'])} pushed."
+    )
+
+
 def _explain(scored: Scored) -> str:
     fewest = min(scored.scores.stages, key=lambda stage: stage.questions)
     lines = [
@@ -211,6 +259,8 @@ def _explain(scored: Scored) -> str:
         "maybe luck: a difference from float as large comes about by chance in more than 1 of 20 trials.",
         "float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device.",
     ]
+    lines += [_device(made) for made in scored.document["devices"]]
+    lines += [f"{lost.stage}: {lost.error}" for lost in scored.scores.lost]
     lines += [_ties(stage) for stage in scored.scores.stages if stage.f1_ties[0] < stage.f1_ties[1]]
     if fewest.questions < scored.document["questions"]:
         lines.append(
@@ -222,7 +272,7 @@ def _explain(scored: Scored) -> str:
         "QUESTIONS=100 decides."
         for stage in scored.scores.undecided
     ]
-    if not scored.scores.failed:
+    if scored.document["passed"]:
         lines.append(
             f"Passed: no stage lost more than {scored.scores.max_drop:g} F1{_but(scored)}. Written to {scored.file}."
         )

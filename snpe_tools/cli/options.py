@@ -42,7 +42,16 @@ SdkTools = Annotated[
     str | None, typer.Option("--sdk-tools", help="With the SDK: its snpe or its qairt converter and quantizer.")
 ]
 SdkPython = Annotated[str | None, typer.Option("--sdk-python", help="With the SDK: the Python for its scripts.")]
-Device = Annotated[str, typer.Option("--device", help="Where the DLC runs: host, the Hexagon emulator.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="Where: host (the emulator), adb:SERIAL, ssh://user@host:port; several by commas."),
+]
+OneDevice = Annotated[
+    str, typer.Option("--device", help="adb, adb:SERIAL or ssh://user@host:port.", show_default=False)
+]
+Runtime = Annotated[str, typer.Option("--runtime", help="On devices: snpe, qnn or board; the first that there is.")]
+Profile = Annotated[str, typer.Option("--profile", help="On devices: performance profile, such as burst.")]
+DeviceRoot = Annotated[str, typer.Option("--device-root", help="Folder on the device for all that is put there.")]
 Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
 
@@ -65,16 +74,6 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"{text!r} is not a shape.", "Write --shape NAME=1,384.")
         shapes[name] = tuple(int(part) for part in numbers.split(","))
     return shapes
-
-
-def check_device(text: str) -> None:
-    """Refuse a device that this version cannot run on.
-
-    Raises:
-        UsageError: it is not "host".
-    """
-    if text != "host":
-        raise UsageError(f"Unknown device {text!r}.", "Known devices: host, the Hexagon emulator.")
 
 
 def choose_toolchain(name: str | None, sdk_tools: str | None, sdk_python: str | None) -> ToolchainProtocol:

@@ -10,7 +10,7 @@ from snpe_tools.errors import UsageError
 from snpe_tools.layerwise.causes import Known, likely_cause
 from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer, Reader, Source
-from snpe_tools.layerwise.match import Matching, match
+from snpe_tools.layerwise.match import Matching, aligned, match
 from snpe_tools.progress import progress
 
 DEFAULT_THRESHOLD_DB = 20.0
@@ -74,7 +74,7 @@ class LayerComparison:
         inferences: how many.
         layers: in A's order of execution.
         diverged: the first tensor that diverges, "" when none does.
-        renamed: how many of `layers` have another name in B.
+        renamed, moved: how many of `layers` have another name, or their axes in another order, in B.
         reshaped, first_only, second_only: what could not be matched; see `Matching`.
     """
 
@@ -86,6 +86,7 @@ class LayerComparison:
     layers: tuple[LayerDifference, ...]
     diverged: str
     renamed: int
+    moved: int
     reshaped: tuple[str, ...]
     first_only: tuple[str, ...]
     second_only: tuple[str, ...]
@@ -118,6 +119,7 @@ def compare_sources(
         layers=tuple(rows),
         diverged=next((row.tensor for row in rows if row.diverges(threshold_db)), ""),
         renamed=matching.renamed,
+        moved=matching.moved,
         reshaped=matching.reshaped,
         first_only=matching.first_only,
         second_only=matching.second_only,
@@ -157,7 +159,7 @@ def groups(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
 def _add(figures: dict[str, Figures], group: Sequence[_Pair], first: Reader, second: Reader, index: int) -> None:
     wanted, got = first([one.name for one, _ in group], index), second([other.name for _, other in group], index)
     for one, other in group:
-        figures[one.key].add(wanted[one.name], got[other.name])
+        figures[one.key].add(wanted[one.name], aligned(got[other.name], one, other))
 
 
 def _rows(matching: Matching, figures: Sequence[Figures]) -> list[LayerDifference]:

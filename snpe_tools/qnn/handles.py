@@ -14,7 +14,7 @@ from snpe_tools.socs import Soc
 
 
 class Handles:
-    """The HTP backend of one SoC.
+    """The HTP backend of one SoC; None is the SoC of the board that this runs on.
 
     Attributes:
         label: the file that is worked on, for messages.
@@ -23,7 +23,7 @@ class Handles:
         stack: what is freed at the end; later handles join it.
     """
 
-    def __init__(self, label: str, soc: Soc) -> None:
+    def __init__(self, label: str, soc: Soc | None) -> None:
         self.label, self.soc = label, soc
         self.stack, self.log_lines = ExitStack(), LogLines()
         self.core, self.interface = htp_interface()
@@ -52,7 +52,8 @@ class Handles:
         try:
             call()
         except QnnError as problem:
-            message = f"{self.label}: {step} for {self.soc} failed.\n    {problem.message}{self.log_lines.tail()}"
+            where = self.soc or "this device"
+            message = f"{self.label}: {step} for {where} failed.\n    {problem.message}{self.log_lines.tail()}"
             raise QnnError(message, problem.hint, code=problem.code) from problem
 
     def custom(self, htp: abi.HtpConfig) -> c.c_void_p:
@@ -66,8 +67,8 @@ class Handles:
         """Hold objects alive until the handles are freed."""
         self.stack.callback(_nothing, *objects)
 
-    def _soc_config(self) -> c.c_void_p:
-        return self.custom(abi.HtpConfig(option=abi.HTP_DEVICE_SOC, value=self.soc.id))
+    def _soc_config(self) -> c.c_void_p | None:
+        return self.custom(abi.HtpConfig(option=abi.HTP_DEVICE_SOC, value=self.soc.id)) if self.soc else None
 
 
 def _nothing(*_objects: object) -> None:

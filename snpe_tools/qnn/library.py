@@ -51,12 +51,22 @@ def check_runtime() -> None:
         raise SetupError(f"The runtime pair does not match its pin: {has}.", f"pip install --no-deps {wants}")
 
 
+_chosen: list[Path] = []
+
+
+def use_folder(folder: Path) -> None:
+    """Take the libraries from a folder from now on, as on a board that has no wheel."""
+    _chosen.append(folder)
+
+
 def library_folder() -> Path:
-    """Folder of the QNN libraries in the `onnxruntime-qnn` wheel.
+    """Folder of the QNN libraries: that of the `onnxruntime-qnn` wheel, or the one of `use_folder`.
 
     Raises:
         SetupError: the wheel is not installed or holds no libraries for this platform.
     """
+    if _chosen:
+        return _chosen[-1]
     check_runtime()
     spec = importlib.util.find_spec("onnxruntime_qnn")
     folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []

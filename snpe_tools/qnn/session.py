@@ -18,7 +18,8 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools.dtypes import BY_CODE
 from snpe_tools.errors import DlcError, QnnError, TensorError
 from snpe_tools.qnn import abi
-from snpe_tools.qnn.cache import find_cache, open_cache
+from snpe_tools.qnn.cache import find_cache
+from snpe_tools.qnn.graph import Buffer, Graph, Opened, compose, load_cache, read_dlc
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.names import library_name, restore_names
 from snpe_tools.qnn.profile import Event, Level, recorded
@@ -69,20 +70,15 @@ class Session:
         self._handles.stack.close()
 
     def _open(self, graph: str | None, *, use_cache: bool) -> None:
-        cached = self._load_cache() if use_cache else None
         with ExitStack() as source:
-            self._context, graphs = cached or self._compose(source)
-            info = _choose(graphs, graph, self.dlc)
-            self.graph_name = info.name.decode()
-            self._inputs = [_own(info.inputs[index]) for index in range(info.input_count)]
-            self._outputs = [_own(info.outputs[index]) for index in range(info.output_count)]
-            self._graph = c.c_void_p()
-            self._handles.core("graphRetrieve", self._context, c.c_char_p(info.name), c.byref(self._graph))
-            if not cached:
-                self._call("finalize", "graphFinalize", self._graph, None, None)
+            opened = self._load_cache() if use_cache else None
+            opened = opened or compose(self._handles, [found.name for found in self._file.graphs], source)
+            self._context = opened.context
+            self._graph = Graph(self._handles, opened, graph)
+        self.graph_name = self._graph.name
         inputs, outputs = self._names()
-        self.inputs = restore_names([_spec(tensor) for tensor in self._inputs], inputs)
-        self.outputs = restore_names([_spec(tensor) for tensor in self._outputs], outputs)
+        self.inputs = restore_names([_spec(tensor) for tensor in self._graph.inputs], inputs)
+        self.outputs = restore_names([_spec(tensor) for tensor in self._graph.outputs], outputs)
 
     def _names(self) -> tuple[list[str], list[str]]:
         """Names of the graph's inputs and outputs in the file."""
@@ -91,61 +87,19 @@ class Session:
                 return [tensor.name for tensor in graph.inputs], [tensor.name for tensor in graph.outputs]
         return [], []
 
-    def _call(self, step: str, function: str, *arguments: object) -> None:
-        self._handles.checked(step, lambda: self._handles.core(function, *arguments))
-
-    def _load_cache(self) -> tuple[c.c_void_p, list[abi.GraphInfo]] | None:
+    def _load_cache(self) -> Opened | None:
         record = find_cache(self._file, self.soc.name)
         if not record:
             return None
+        data = np.frombuffer(self._file.container.data(record), np.uint8)
+        self._handles.keep(data)
         try:
-            opened = open_cache(self._handles, self._file.container.data(record))
+            opened = load_cache(self._handles, _buffer(data))
         except QnnError as problem:
             self.start = f"compiled, since {record} cannot be used: {problem.message}"
             return None
         self.start = "cache"
         return opened
-
-    def _compose(self, source: ExitStack) -> tuple[c.c_void_p, list[abi.GraphInfo]]:
-        """A context with the DLC's graphs. `source` frees the DLC, and with it what describes them."""
-        handles = self._handles
-        context = c.c_void_p()
-        self._call("create context", "contextCreate", handles.backend, handles.device, None, c.byref(context))
-        handles.stack.callback(handles.core, "contextFree", context, None)
-        opened = self._read_dlc(source)
-        configs = [self._graph_config(found.name) for found in self._file.graphs]
-        pointers = (c.POINTER(abi.DlcGraphConfig) * len(configs))(*map(c.pointer, configs))
-        handles.keep(configs, pointers)
-        graphs, count = c.POINTER(abi.GraphInfo)(), c.c_uint32()
-        arguments = (
-            opened,
-            c.cast(pointers, c.c_void_p),
-            c.c_uint32(len(configs)),
-            handles.backend,
-            context,
-            handles.interface,
-            c.c_uint32(abi.GRAPH_INFO_VERSION_3),
-            c.byref(graphs),
-            c.byref(count),
-        )
-        handles.checked("compose", lambda: handles.system("composeGraphs", *arguments))
-        return context, [graphs[index] for index in range(count.value)]
-
-    def _read_dlc(self, source: ExitStack) -> c.c_void_p:
-        handles, handle = self._handles, c.c_void_p()
-        try:
-            handles.system("dlcCreateFromFile", handles.log, c.c_char_p(str(self.dlc).encode()), c.byref(handle))
-        except QnnError as problem:
-            raise DlcError(
-                f"{self.dlc}: the QNN library cannot read it.\n    {problem.message}{handles.log_lines.tail()}"
-            ) from problem
-        source.callback(handles.system, "dlcFree", handle)
-        return handle
-
-    def _graph_config(self, name: str) -> abi.DlcGraphConfig:
-        float16 = self._handles.custom(abi.HtpConfig(option=abi.HTP_GRAPH_PRECISION, value=abi.PRECISION_FLOAT16))
-        configs = c.cast(float16, c.POINTER(c.POINTER(abi.CustomConfig)))
-        return abi.DlcGraphConfig(version=1, graph_name=name.encode(), configs=configs, config_count=1)
 
     def execute(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One inference.
@@ -163,30 +117,19 @@ class Session:
         _check_names(inputs, self.inputs)
         given = [spec.to_native(inputs[spec.name]) for spec in self.inputs]
         results: list[Array] = [np.zeros(spec.shape, spec.dtype.numpy) for spec in self.outputs]
-        tensors_in, tensors_out = _bind(self._inputs, given), _bind(self._outputs, results)
-        counts = c.c_uint32(len(given)), c.c_uint32(len(results))
         with recorded(self._handles, level) as recording:
-            arguments = (tensors_in, counts[0], tensors_out, counts[1], recording.handle, None)
-            self._call("execute", "graphExecute", self._graph, *arguments)
+            self._graph.execute([*map(_buffer, given)], [*map(_buffer, results)], recording.handle)
         outputs = {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
         return outputs, recording.events
 
     def add_cache(self, output: Path) -> None:
         """Write a copy of the DLC, with the compiled context for `soc` added, to `output`."""
         with ExitStack() as source:
-            opened = self._read_dlc(source)
-            self._call("prepare", "contextAddToDlc", self._context, opened)
+            opened = read_dlc(self._handles, source)
+            add = (self._context, opened)
+            self._handles.checked("prepare", lambda: self._handles.core("contextAddToDlc", *add))
             save = (opened, c.c_char_p(str(output).encode()))
             self._handles.checked("save", lambda: self._handles.system("dlcSave", *save))
-
-
-def _choose(graphs: list[abi.GraphInfo], name: str | None, dlc: Path) -> abi.GraphInfo:
-    names = [graph.name.decode() for graph in graphs]
-    if name is None and len(graphs) == 1:
-        return graphs[0]
-    if name in names:
-        return graphs[names.index(name)]
-    raise DlcError(f"{dlc} holds the graphs {', '.join(names)}.", "Name one of them with --graph.")
 
 
 def _check_names(given: Mapping[str, Array], specs: list[TensorSpec]) -> None:
@@ -195,22 +138,8 @@ def _check_names(given: Mapping[str, Array], specs: list[TensorSpec]) -> None:
         raise TensorError(f"The model takes the inputs {sorted(wanted)}, and was given {sorted(given)}.")
 
 
-def _bind(tensors: list[abi.Tensor], arrays: list[Array]) -> c.Array[abi.Tensor]:
-    bound = (abi.Tensor * len(arrays))(*tensors)
-    for tensor, array in zip(bound, arrays, strict=True):
-        tensor.memory = abi.MEMORY_RAW
-        tensor.buffer = abi.ClientBuffer(array.ctypes.data, array.nbytes)
-    return bound
-
-
-def _own(tensor: abi.Tensor) -> abi.Tensor:
-    """A copy that needs none of the library's memory; encodings per channel, which inputs and outputs have not, go."""
-    copy = abi.Tensor.from_buffer_copy(tensor)
-    copy.name = bytes(tensor.name)
-    copy.dimensions = (c.c_uint32 * tensor.rank)(*tensor.dimensions[: tensor.rank])
-    if tensor.quantize.kind not in {abi.SCALE_OFFSET, abi.BW_SCALE_OFFSET}:
-        copy.quantize = abi.QuantizeParams(definition=abi.ENCODING_UNDEFINED, kind=abi.ENCODING_UNDEFINED)
-    return copy
+def _buffer(array: Array) -> Buffer:
+    return Buffer(array.ctypes.data, array.nbytes)
 
 
 def _spec(tensor: abi.Tensor) -> TensorSpec:

@@ -30,7 +30,7 @@ class StageRow(BaseModel):
     same: float
     sqnr_db: float | None
     not_finite: int
-    seconds: float
+    seconds: float | None
     f1_interval: tuple[float, float]
     f1_ties: tuple[float, float]
 

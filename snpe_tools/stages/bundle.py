@@ -33,9 +33,8 @@ from snpe_tools.qnn.library import QAIRT_BUILD
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import Array, TensorSpec
 from snpe_tools.stages.compare import onnx_outputs
-from snpe_tools.stages.inference import flat_name
 from snpe_tools.stages.run import run
-from snpe_tools.tensors import named, read_inputs, read_list
+from snpe_tools.tensors import flat_name, named, read_inputs, read_list
 
 _VERSION = 1
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")

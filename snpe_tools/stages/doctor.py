@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import platform
 import shutil
@@ -50,8 +51,8 @@ def doctor(folder: Path = Path(), *, sdk_python: str = "") -> list[Finding]:
     return [
         *(check() for check in checks),
         *_sdk(sdk_python),
-        _command("adb", "Only needed for Android devices."),
-        _command("ssh", "Only needed for Linux devices: install openssh-client."),
+        _package("adbutils", "Only needed for phones over ADB; it brings its own adb."),
+        _package("paramiko", "Only needed for boards over SSH."),
     ]
 
 
@@ -152,9 +153,11 @@ def _sdk(python: str) -> Iterator[Finding]:
         yield Finding(one.name, "missing" if one.advice else "ok", one.found, one.advice)
 
 
-def _command(name: str, what_for: str) -> Finding:
-    found = shutil.which(name)
-    return Finding(name, "ok" if found else "optional", found or "not found", "" if found else what_for)
+def _package(name: str, what_for: str) -> Finding:
+    try:
+        return Finding(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "optional", "not installed", f"{what_for} pip install {name}")
 
 
 def require_healthy(findings: list[Finding]) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from snpe_tools.qnn.profile import Event, Level
 from snpe_tools.qnn.session import Session
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, TensorSpec
-from snpe_tools.tensors import file_name, read_inputs
+from snpe_tools.tensors import read_inputs
 
 CLAIM = ".claim"
 
@@ -84,17 +84,6 @@ class Outcome:
     start: str = ""
     failure: SnpeToolsError | None = None
     events: tuple[Event, ...] = ()
-
-
-def flat_name(tensor: str) -> str:
-    """`a/b:0` → `a_b:0.raw`: every result beside the others."""
-    return f"{file_name(tensor)}.raw"
-
-
-def nested_name(tensor: str) -> str:
-    """`a/b:0` → `a/b:0.raw`, as `snpe-net-run` writes it: slashes become folders."""
-    parts = [file_name(part) for part in PurePosixPath(tensor).parts if part.strip("/")]
-    return "/".join(parts or ["_"]) + ".raw"
 
 
 _lock = threading.Lock()

@@ -19,9 +19,8 @@ from snpe_tools.layerwise.onnx_source import OnnxSource
 from snpe_tools.progress import say
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import Array
-from snpe_tools.stages.inference import nested_name
 from snpe_tools.stages.net_run import NetRun, net_run
-from snpe_tools.tensors import InputList, read_list
+from snpe_tools.tensors import InputList, nested_name, read_list
 
 DEFAULT_LIMIT = 4
 _SPARE = 64 << 20

@@ -23,12 +23,12 @@ from snpe_tools.qnn.profile import Event, Level
 from snpe_tools.qnn.taps import tap
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import TensorSpec
-from snpe_tools.stages.inference import Item, Job, Outcome, nested_name
+from snpe_tools.stages.inference import Item, Job, Outcome
 from snpe_tools.stages.profile import Profile, write_profile
 from snpe_tools.stages.results import locked
 from snpe_tools.stages.run import Tally, perform
 from snpe_tools.stages.selection import Interface, choose_outputs, gather_items, read_interface
-from snpe_tools.tensors import InputList, read_list
+from snpe_tools.tensors import InputList, nested_name, read_list
 
 VERSION = f"SNPE v{QAIRT_BUILD}_snpe-tools-{__version__}"
 _RULE = "-" * 79

@@ -24,7 +24,8 @@ from snpe_tools.files import sha256, storage_errors, write_text
 from snpe_tools.progress import say
 from snpe_tools.provenance import versions
 from snpe_tools.spec import TensorSpec
-from snpe_tools.stages.inference import CLAIM, Item, Job, count_not_finite, flat_name
+from snpe_tools.stages.inference import CLAIM, Item, Job, count_not_finite
+from snpe_tools.tensors import flat_name
 
 RECORD = "run.json"
 _RESULT = re.compile(r"Result_(\d+)")

@@ -17,9 +17,9 @@ from snpe_tools.progress import progress, say
 from snpe_tools.socs import DEFAULT, Soc, check_fit
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.engine import default_workers, execute
-from snpe_tools.stages.inference import Item, Job, Outcome, flat_name
+from snpe_tools.stages.inference import Item, Job, Outcome
 from snpe_tools.stages.results import claim, locked, read_results
-from snpe_tools.tensors import InputList, check_list, named, read_list
+from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list
 
 __all__ = ["RunResult", "output_shape", "read_results", "run"]
 

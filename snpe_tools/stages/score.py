@@ -21,6 +21,7 @@ from snpe_tools.comparison import (
     onnx_stage,
     spread_sample,
 )
+from snpe_tools.devices.address import Targets
 from snpe_tools.files import write_json
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
@@ -31,6 +32,8 @@ from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import Soc
 from snpe_tools.stages.build import build_dlc, build_prepared, choose_for
+from snpe_tools.stages.device import Wish
+from snpe_tools.stages.device_stages import DeviceStages
 from snpe_tools.stages.inputs import write_windows
 from snpe_tools.stages.layerwise import compare_layers
 from snpe_tools.workspace import Workspace
@@ -57,7 +60,7 @@ class Scored:
     document: dict[str, Any]
 
 
-def score(
+def score(  # noqa: PLR0913 - the options of one command
     recipe: Recipe,
     root: Path = Path(),
     *,
@@ -66,6 +69,9 @@ def score(
     max_drop: float = DEFAULT_MAX_DROP,
     workers: int = 0,
     executor: Executor | None = None,
+    targets: Targets = Targets(),  # noqa: B008 - frozen
+    shard: bool = False,
+    wish: Wish = Wish(),  # noqa: B008 - frozen
 ) -> Scored:
     """Score every stage of a model; what is out of date is built first.
 
@@ -76,6 +82,9 @@ def score(
             recipe's `emulated_questions` of those.
         max_drop: bound of the gate, in F1.
         workers, executor: emulator processes, 0 for up to two; or what runs the emulator instead, see `run`.
+        targets: where the DLC runs: on the host's emulator, on devices, or on both.
+        shard: split the questions over the devices, instead of asking each all of them.
+        wish: what is chosen of the runs on devices.
 
     Returns:
         The scores; `scores.check()` is the gate.
@@ -87,21 +96,32 @@ def score(
     asked = load_questions(file)
     asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
     with space.locked():
-        precisions = list(dict.fromkeys([Precision.parse("fp16"), recipe.parsed_precision]))
+        precisions = list(dict.fromkeys([*_also(targets), recipe.parsed_precision]))
         for precision in precisions:
             build_dlc(recipe, space, precision, toolchain, file)
         build_prepared(recipe, space, toolchain)
         windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
         sampled = recipe.emulated_questions if questions is None else 0
         on = _Emulation(space, recipe.parsed_socs, sampled, workers, executor)
-        scores = compare(_stages(recipe, precisions, on), windows, max_drop=max_drop)
+        devices = DeviceStages.find(
+            targets.devices, space, recipe.parsed_precision, recipe.parsed_socs, wish, shard=shard
+        )
+        stages = [*_stages(recipe, precisions if targets.host else [], on), *devices.stages(sampled)]
+        scores = compare(stages, windows, max_drop=max_drop)
+        scores = replace(scores, lost=scores.lost + devices.lost())
         if not recipe.parsed_precision.is_float:
             _keep_layers(space, recipe.parsed_precision, windows)
-    document = _document(recipe, data or "shipped", len(asked), scores) | {"toolchain": toolchain.label}
+    made = {"toolchain": toolchain.label, "devices": devices.records()}
+    document = _document(recipe, data or "shipped", len(asked), scores) | made
     if scores.sheet:
         save_sheet(scores.sheet.model_copy(update={"model": recipe.name}), space.answers)
     write_json(space.accuracy, document)
     return Scored(scores, space.accuracy, document)
+
+
+def _also(targets: Targets) -> list[Precision]:
+    """What is emulated beside the recipe's precision."""
+    return [Precision.parse("fp16")] if targets.host else []
 
 
 def _keep_layers(space: Workspace, precision: Precision, windows: Windows) -> None:
@@ -176,9 +196,10 @@ def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> d
             "method": recipe.method,
         },
         "max_drop": scores.max_drop,
-        "passed": not scores.failed,
+        "passed": not scores.failed and not scores.lost,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "stages": scores.as_dicts(),
+        "lost": [asdict(lost) for lost in scores.lost],
         "pairs": [asdict(pair) for pair in scores.pairs],
         "soc_differences": [asdict(found) for found in scores.contrasts],
     }

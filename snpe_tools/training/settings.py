@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snpe_tools.errors import RecipeError
-from snpe_tools.files import require_file
-from snpe_tools.recipe import read_toml
+from snpe_tools.files import read_toml, require_file
 
 Share = Annotated[float, Field(gt=0, le=1)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
+from tests import device_double, sshd
+from tests.adb_device import running
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"SEQ": "64", "WINDOWS": "4", "QUESTIONS": "4", "MAX_DROP": "100"}
@@ -64,11 +67,37 @@ def shell(clone: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("script", blocks("README.md", "sh"))
+ON_DEVICES = [script for script in blocks("README.md", "sh") if "make device" in script]
+
+
+@pytest.mark.parametrize("script", [script for script in blocks("README.md", "sh") if script not in ON_DEVICES])
 def test_commands(script: str, shell: Callable[[str], str]) -> None:
     for command in WHAT_RUNS_THIS:
         script = script.replace(command, command.replace("make", "make --dry-run"))
     assert shell(script)
+
+
+def test_the_device_commands(shell: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No phone and no board are here: the real adb and a real sshd lead to devices in folders."""
+    (script,) = ON_DEVICES
+    shell("make dlc")
+    home = device_double.make_phone(tmp_path / "phone")
+    server = sshd.start(tmp_path / "sshd")
+    with running.own_server(tmp_path / "android", monkeypatch):
+        phone = running.start(home)
+        running.adb("connect", phone.address.removeprefix("adb:"))
+        sdk = device_double.make_sdk(tmp_path / "sdk")
+        given = {name: value for name, value in os.environ.items() if name.startswith(("ANDROID", "ADB"))}
+        given |= {"HOME": str(server.home), "SNPE_ROOT": str(sdk), "TOOLCHAIN": "pypi"}
+        variables = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
+        try:
+            said = shell(variables + script.replace("ssh://user@board", server.address))
+        finally:
+            phone.stop()
+            server.stop()
+    assert f"dlc-w8a16@{phone.address}" in said
+    assert f"dlc-w8a16@{server.address}" in said
+    assert said.count("Passed") == 2
 
 
 def test_the_python_example(shell: Callable[[str], str], clone: Path) -> None:

@@ -111,13 +111,26 @@ def test_nan_diverges_whatever_the_threshold() -> None:
 
 
 def test_what_cannot_be_matched_is_counted() -> None:
-    first = _Made("f", [_layer("a"), _layer("b", shape=(2, 3)), _layer("c")], {})
-    second = _Made("s", [_layer("a", "a_q", shape=(1, 4)), _layer("b", shape=(3, 2)), _layer("d")], {})
+    first = _Made("f", [_layer("a"), _layer("b", shape=(2, 2, 3)), _layer("c")], {})
+    second = _Made("s", [_layer("a", "a_q", shape=(1, 4)), _layer("b", shape=(3, 2, 2)), _layer("d")], {})
     found = match(first, second)
     assert [(one.name, other.name) for one, other in found.pairs] == [("a", "a_q")]
     assert (found.renamed, found.reshaped, found.first_only, found.second_only) == (1, ("b",), ("c",), ("d",))
     with pytest.raises(UsageError, match="no tensor in common"):
         compare_sources(_Made("f", [_layer("a")], {}), _Made("s", [_layer("b")], {}), 1)
+
+
+@given(st.permutations([0, 1, 2, 3]), st.integers(0, 3))
+def test_moved_axes_are_moved_back(order: list[int], single: int) -> None:
+    shape = [2, 3, 5, 7]
+    shape[single] = 1
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    moved = values.transpose(order)
+    first = _Made("f", [_layer("a", shape=values.shape)], {"a": [values]})
+    second = _Made("s", [_layer("a", shape=moved.shape)], {"a": [moved.reshape(-1)]})
+    found = compare_sources(first, second, 1)
+    assert found.layers[0].sqnr_db is None
+    assert found.moved == (np.squeeze(values).shape != np.squeeze(moved).shape)
 
 
 def test_groups_never_split_a_tensor_and_lose_none(monkeypatch: pytest.MonkeyPatch) -> None:

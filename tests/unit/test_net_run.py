@@ -25,13 +25,13 @@ from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages import engine
 from snpe_tools.stages import net_run as net_run_stage
-from snpe_tools.stages.inference import Item, Job, Outcome, flat_name, nested_name, part_of
+from snpe_tools.stages.inference import Item, Job, Outcome, part_of
 from snpe_tools.stages.install import install
 from snpe_tools.stages.net_run import parse_cache_mode, parse_level
 from snpe_tools.stages.profile import chrome_trace, summarize
 from snpe_tools.stages.results import claim, locked
 from snpe_tools.stages.snpe_flags import read_flags
-from snpe_tools.tensors import read_list
+from snpe_tools.tensors import flat_name, nested_name, read_list
 
 FLOAT = BY_CODE[0x232]
 

@@ -1,0 +1,293 @@
+"""A connected device: run a command there, write a file, read a file. The same over every transport."""
+
+from __future__ import annotations
+
+import codecs
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from snpe_tools.devices.address import DeviceAddress
+from snpe_tools.devices.conversation import OverTimeError, Sink, converse
+from snpe_tools.devices.shell import Script, command_text
+from snpe_tools.devices.transport import Transport
+from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
+from snpe_tools.files import whole_file
+from snpe_tools.progress import Advance, unwatched
+
+PATIENCE = 20.0
+"""Seconds of silence after which a device is asked whether it is still there."""
+MINUTE = 60.0
+_ROOT = """if [ -w /data/local/tmp ]; then echo /data/local/tmp/snpe-tools
+else echo "${XDG_CACHE_HOME:-$HOME/.cache}/snpe-tools"; fi"""
+_KEPT = 1 << 20
+_PULLED = 1 << 30
+LISTED = 256 << 20
+"""Characters that a list of files may have."""
+_CHUNK = 1 << 16
+_SIGNALLED, _ABSENT = 128, 127
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large", "ENOSPC", "Wrote only ")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended on a device.
+
+    Attributes:
+        command: what was run, as text for a shell.
+        status: exit status as its shell saw it: 126 not executable, 127 not found, 128 + n killed by signal n.
+        output: both its outputs in order, as text; of long ones only the end.
+    """
+
+    command: str
+    status: int
+    output: str
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words: "exit status 3", "killed by SIGKILL"."""
+        number = self.status - _SIGNALLED
+        known = {int(one): one.name for one in signal.Signals}
+        return f"killed by {known[number]}" if number in known else f"exit status {self.status}"
+
+    def tail(self, lines: int = 8) -> str:
+        """The last lines it printed, indented, one per line."""
+        kept = [line for line in self.output.split("\n") if line.strip()][-lines:]
+        return "".join(f"\n    {line}" for line in kept)
+
+
+class Device:
+    """A connected device. A context manager: it disconnects at the end of the block.
+
+    Args:
+        transport: the way to it; `snpe_tools.devices.connect` makes the right one.
+        patience: seconds of silence after which it is asked whether it is still there; twice that is a lost device.
+        root: the folder there that holds all we put on it; "" for the usual one of its system.
+    """
+
+    def __init__(self, transport: Transport, patience: float = PATIENCE, root: str = "") -> None:
+        self.transport = transport
+        self.patience = patience
+        self._root = root
+
+    @property
+    def address(self) -> DeviceAddress:
+        """Which device this is."""
+        return self.transport.address
+
+    @property
+    def root(self) -> str:
+        """The folder that holds all we put on it: below `/data/local/tmp` on Android, else below the user's cache.
+
+        Raises:
+            DeviceError: the device names none.
+        """
+        if not self._root:
+            found = self.check(Script(_ROOT)).strip()
+            if not found.startswith("/") or "\n" in found:
+                raise DeviceError(f"{found[:80]!r} is no folder to work in.", "Set $HOME there.", address=str(self))
+            self._root = found
+        return self._root
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.transport.close()
+
+    def run(
+        self,
+        command: Sequence[str] | Script,
+        *,
+        folder: str = "",
+        environment: Mapping[str, str] | None = None,
+        timeout: float = MINUTE,
+        on_line: Callable[[str], None] | None = None,
+        chunks: Iterable[bytes] = (),
+        keep: int = _KEPT,
+    ) -> Finished:
+        """Run a command to its end, whatever its exit status.
+
+        Args:
+            command: program and arguments, which no shell looks into; or a `Script`.
+            folder: where it runs; a missing one is exit status 1.
+            environment: variables added to the device's own.
+            timeout: seconds after which it is killed, with all it started.
+            on_line: receives each line as it arrives.
+            chunks: its standard input.
+            keep: characters of its output that are kept, the last ones.
+
+        Raises:
+            DeviceLostError: the connection broke before it ended.
+            DeviceError: it ran past `timeout`.
+        """
+        text = command_text(command, folder=folder, environment=environment)
+        output = _Output(on_line, keep)
+        status = self.stream(text, sink=output.take, timeout=timeout, chunks=chunks)
+        return Finished(text, status, output.end())
+
+    def check(
+        self,
+        command: Sequence[str] | Script,
+        *,
+        folder: str = "",
+        timeout: float = MINUTE,
+        chunks: Iterable[bytes] = (),
+        keep: int = _KEPT,
+    ) -> str:
+        """What a command printed that must succeed.
+
+        Raises:
+            DeviceError: it did not; the message has its last lines. Also see `run`.
+            StorageError: since the device is full.
+        """
+        finished = self.run(command, folder=folder, timeout=timeout, chunks=chunks, keep=keep)
+        if finished.status:
+            raise self.refused(finished)
+        return finished.output
+
+    def refused(self, finished: Finished) -> DeviceError | StorageError:
+        """The error for a command that should have succeeded."""
+        if any(words in finished.output for words in _FULL):
+            return StorageError(f"{self}: no space left on the device.{finished.tail()}", "Free some space there.")
+        shown = finished.command.splitlines()[-1][:100] if finished.command else ""
+        hint = (
+            "It lacks a program: install coreutils, findutils and tar there, or busybox."
+            if finished.status == _ABSENT
+            else ""
+        )
+        return DeviceError(f"`{shown}` ended with {finished.ending}.{finished.tail()}", hint, address=str(self))
+
+    def stream(self, text: str, *, sink: Sink, timeout: float, chunks: Iterable[bytes] = ()) -> int:
+        """Run shell text; `sink` receives its output as bytes. Gives the exit status; see `run` for the rest."""
+        try:
+            return converse(self.transport, text, sink=sink, patience=self.patience, limit=timeout, chunks=chunks)
+        except OverTimeError as problem:
+            raise DeviceError(
+                f"`{text.splitlines()[-1][:100]}` did not end within {timeout:g} seconds, and was killed.",
+                address=str(self),
+            ) from problem
+        except (ConnectionError, TimeoutError) as problem:
+            raise self.lost(problem) from problem
+
+    def lost(self, problem: Exception) -> DeviceLostError:
+        """The error for a connection that broke."""
+        return DeviceLostError(
+            f"the connection was lost: {problem}.",
+            "Check cable, power and network, and run the command again: what arrived is not sent twice.",
+            address=str(self),
+        )
+
+    def push(self, source: Path, target: str, advance: Advance = unwatched, *, timeout: float = 60 * MINUTE) -> None:
+        """Write the file `source` as `target`. Bytes that are there already are kept, so name it by its content.
+
+        Args:
+            advance: told the number of bytes done, those of an earlier try included.
+
+        Raises:
+            DeviceError: it could not be written whole. Also see `run`.
+            StorageError: since the device is full.
+        """
+        size = source.stat().st_size
+        there = max(0, self._size(target))
+        if there > size:
+            self.check(["rm", "-f", "--", target])
+            there = 0
+        advance(there)
+        self.check(Script.of("cat >> {}", target), chunks=_read(source, there, advance), timeout=timeout)
+        if (now := self._size(target)) != size:
+            raise DeviceError(f"{target} has {now} bytes instead of {size}.", "Run it again.", address=str(self))
+
+    def _size(self, target: str) -> int:
+        """Bytes of a file there; -1 when there is none."""
+        text = self.check(Script.of("if [ -f {} ]; then wc -c < {}; else echo none; fi", target, target)).strip()
+        if text == "none":
+            return -1
+        if not text.isdecimal():
+            raise DeviceError(f"the size of {target} was answered with {text[:80]!r}.", address=str(self))
+        return int(text)
+
+    def pull(
+        self,
+        source: str,
+        target: Path,
+        advance: Advance = unwatched,
+        *,
+        limit: int = _PULLED,
+        timeout: float = 60 * MINUTE,
+    ) -> None:
+        """Read the file `source` into `target`, which appears when it is whole.
+
+        Args:
+            advance: told the number of bytes done.
+            limit: bytes that it may have.
+
+        Raises:
+            DeviceError: it is missing, too large, or cannot be read. Also see `run`.
+        """
+        size = self._size(source)
+        if size < 0:
+            raise DeviceError(f"{source} is missing there.", address=str(self))
+        if size > limit:
+            raise DeviceError(f"{source} has {size} bytes; at most {limit} were expected.", address=str(self))
+        with whole_file(target) as temporary, temporary.open("wb") as stream:
+
+            def take(data: bytes) -> None:
+                if stream.tell() + len(data) > size:
+                    raise DeviceError(f"{source} is longer than it was.", "Run it again.", address=str(self))
+                stream.write(data)
+                advance(len(data))
+
+            status = self.stream(Script.of("cat {}", source).text, sink=take, timeout=timeout)
+            got = stream.tell()
+            if status or got != size:
+                raise DeviceError(f"{source} cannot be read: {got} of {size} bytes.", address=str(self))
+
+
+def _read(source: Path, start: int, advance: Advance) -> Iterator[bytes]:
+    with source.open("rb") as stream:
+        stream.seek(start)
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+            advance(len(chunk))
+
+
+class _Output:
+    """Bytes as text: whole lines to a listener, and the end of it kept."""
+
+    def __init__(self, on_line: Callable[[str], None] | None, keep: int) -> None:
+        self._keep = keep
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._on_line = on_line
+        self._kept: list[str] = []
+        self._length = 0
+        self._line = ""
+
+    def take(self, data: bytes, *, final: bool = False) -> None:
+        text = self._decoder.decode(data, final)
+        self._kept.append(text)
+        self._length += len(text)
+        if self._length > 2 * self._keep:
+            self._kept = ["".join(self._kept)[-self._keep :]]
+            self._length = self._keep
+        if self._on_line:
+            *lines, self._line = (self._line + text).split("\n")
+            for line in lines:
+                self._on_line(line.rstrip("\r"))
+            self._line = self._line[-_KEPT:]
+
+    def end(self) -> str:
+        """All that was kept."""
+        self.take(b"", final=True)
+        if self._on_line and self._line:
+            self._on_line(self._line)
+        return "".join(self._kept)[-self._keep :]

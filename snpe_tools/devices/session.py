@@ -1,0 +1,99 @@
+"""One run on a device: runtime, model and raw files there, the command, and its results back here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from snpe_tools.devices.bundle import push_bundle
+from snpe_tools.devices.device import Device
+from snpe_tools.devices.failures import failed
+from snpe_tools.devices.run_folder import run_folder
+from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Runtime, Task
+from snpe_tools.devices.shell import Script
+from snpe_tools.devices.transfer import pull_folder
+from snpe_tools.progress import progress
+
+RUNTIME, MODEL, INPUTS = "runtime", "dlc", "inputs"
+"""Kinds of bundles: what seldom changes is apart from what often does."""
+_DLC = "model.dlc"
+_RAWS = "raws/"
+_SPARE = 64 << 20
+"""Bytes that a run may write beside its outputs: its log, and diagnostics."""
+_START, _EACH = 900.0, 120.0
+"""Seconds that a run may take: to compile a graph, and for one inference on the slowest of devices."""
+_DONE = ("done ", "Processing DNN input", "Processing graph")
+"""How runtimes begin the line of an inference."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was pushed: bytes in all, and those that were not there yet."""
+
+    total: int
+    moved: int
+
+
+def carry_out(
+    device: Device, runtime: Runtime, task: Task, scratch: Path, log: Path, *, timeout: float = 0
+) -> tuple[Fetched, Sent]:
+    """Run a task.
+
+    Args:
+        scratch: an empty folder here; its `output` is what the device wrote.
+        log: file here that keeps all that the command printed, whatever becomes of it.
+        timeout: seconds that the command may take; 0 for a bound that only a hanging one reaches.
+
+    Raises:
+        DeviceError: the command failed, or wrote something else than it should; on the device its folder is kept.
+        DeviceLostError: the connection broke.
+        StorageError: the device is full.
+    """
+    program = push_bundle(device, runtime.bundle(), RUNTIME)
+    call = runtime.call(task, PurePosixPath(program.folder), scratch)
+    parts = {kind: {name: file for name, file in call.files.items() if _kind(name) == kind} for kind in (MODEL, INPUTS)}
+    pushed = [push_bundle(device, files, kind) for kind, files in parts.items() if files]
+    uses = [program.name, *(bundle.name for bundle in pushed)]
+    with run_folder(device, needed=_outputs(task) + _SPARE, uses=uses) as folder:
+        for bundle in pushed:
+            device.check(Script.of("ln -s -- {}/* {}", bundle.folder, folder))
+        device.check(["mkdir", "--", f"{folder}/{OUTPUT}"])
+        for name, file in call.files.items():
+            if not _kind(name):
+                device.push(file, f"{folder}/{name}")
+        text = _command(device, call, task, folder, log, timeout)
+        pull_folder(device, f"{folder}/{OUTPUT}", scratch / OUTPUT, limit=2 * _outputs(task) + _SPARE)
+    total = [program, *pushed]
+    return Fetched(scratch / OUTPUT, text), Sent(sum(one.total for one in total), sum(one.sent for one in total))
+
+
+def _kind(name: str) -> str:
+    """The bundle that a file belongs to; "" for what is of one run alone."""
+    return MODEL if name == _DLC else INPUTS if name.startswith(_RAWS) else ""
+
+
+def _outputs(task: Task) -> int:
+    """Bytes of all outputs in the wider of both forms."""
+    each = sum(max(spec.nbytes(), spec.nbytes(native=True)) for spec in task.outputs)
+    return each * _inferences(task)
+
+
+def _inferences(task: Task) -> int:
+    return task.warm_up + len(task.lines) * task.repeat
+
+
+def _command(device: Device, call: Call, task: Task, folder: str, log: Path, timeout: float) -> str:
+    """Run the command with a progress display. Its lines are in the log as they arrive: a lost device keeps its own."""
+    bound = timeout or _START + _EACH * _inferences(task)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with progress(f"running on {device}", _inferences(task)) as advance, log.open("w", encoding="utf-8") as stream:
+
+        def take(line: str) -> None:
+            stream.write(f"{line}\n")
+            if line.startswith(_DONE):
+                advance()
+
+        finished = device.run(call.command, folder=folder, environment=call.environment, timeout=bound, on_line=take)
+    if finished.status:
+        raise failed(str(device), PurePosixPath(call.command[0]).name, finished, str(log))
+    return finished.output

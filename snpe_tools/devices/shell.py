@@ -1,0 +1,96 @@
+"""Text for a device's POSIX shell: quoting, and the marks that frame a script's output and carry its exit status.
+
+A quoted word is what POSIX (Shell Command Language, 2.2.2) calls single-quotes: nothing in it has a meaning.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from snpe_tools.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST = 30_000
+"""Bytes of a script: ADB takes 64 KiB, and quotes inside quotes need more room."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """Shell text. `Script.of("cd {} && ls", folder)` quotes what is put in."""
+
+    text: str
+
+    @classmethod
+    def of(cls, template: str, *words: str) -> Script:
+        """`template` with each `{}` replaced by a quoted word. Braces that stay are written twice."""
+        return cls(template.format(*(quote(word) for word in words)))
+
+    @classmethod
+    def over(cls, body: str, *words: str) -> Script:
+        """Several lines of shell text, in which `"$1"`, `"$2"`, … are the words."""
+        return cls(f"set -- {' '.join(quote(word) for word in words)}\n{body}")
+
+
+def quote(word: str) -> str:
+    """One word for a POSIX shell, whatever characters it has.
+
+    Raises:
+        UsageError: it has a NUL character, which no argument can hold.
+    """
+    if "\0" in word:
+        raise UsageError(f"{word!r} has a NUL character, which no command line can hold.")
+    return shlex.quote(word)
+
+
+def command_text(
+    command: Sequence[str] | Script, *, folder: str = "", environment: Mapping[str, str] | None = None
+) -> str:
+    """The script that runs `command` in `folder` with more variables; a missing folder is exit status 1.
+
+    Raises:
+        UsageError: a variable's name is none, or the whole is too long for a command line.
+    """
+    text = command.text if isinstance(command, Script) else " ".join(quote(word) for word in command)
+    exports = [f"export {_variable(name)}={quote(value)}" for name, value in (environment or {}).items()]
+    moves = [f"cd -- {quote(folder)} || exit 1"] if folder else []
+    whole = "\n".join([*moves, *exports, text])
+    if len(whole.encode()) > _LONGEST:
+        raise UsageError("A command is too long for a device's shell.", "Put its arguments into a file on the device.")
+    return whole
+
+
+def _variable(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name of an environment variable.")
+    return name
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Two marks that no output can hold by chance: what stands between them is the script's, the last has its status.
+
+    What a login shell prints by itself comes before the first mark. The number in the first is the process group.
+    """
+
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def around(self, text: str) -> str:
+        """`text`, run by a shell of its own, so that no error in it can take the marks along."""
+        return f"printf '%s %d\\n' {self.token} $$; sh -c {quote(text)} 2>&1; printf '%s %d\\n' {self.token} $?"
+
+    def safe(self, data: bytes) -> int:
+        """How many bytes of `data`, which has no whole mark, cannot belong to one that begins in it."""
+        token = self.token.encode()
+        if (start := data.find(token)) >= 0:
+            return start
+        longest = min(len(token), len(data))
+        return len(data) - next((size for size in range(longest, 0, -1) if data.endswith(token[:size])), 0)
+
+    @property
+    def mark(self) -> re.Pattern[bytes]:
+        """Finds either mark; group 1 is its number."""
+        return re.compile(self.token.encode() + rb" (\d{1,10})\r?\n")

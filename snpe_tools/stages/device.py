@@ -1,0 +1,230 @@
+"""DLC + input list → Result_<i>/<tensor>.raw, on a device: push, run, pull, and look at what came back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools.devices import Device, DeviceAddress, connect
+from snpe_tools.devices.facts import Facts, read_facts
+from snpe_tools.devices.runtimes import Fetched, Runtime, Task, Timing
+from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
+from snpe_tools.devices.session import carry_out
+from snpe_tools.errors import DeviceError, ExecutionError, UsageError
+from snpe_tools.files import plain, whole_folder, write_text
+from snpe_tools.inspection.targets import need_of
+from snpe_tools.progress import say
+from snpe_tools.qnn.cache import find_cache
+from snpe_tools.socs import DEFAULT, Soc, check_fit
+from snpe_tools.spec import Array
+from snpe_tools.stages.inference import count_not_finite
+from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list
+
+RECORD = "run.json"
+_RESULTS = "Result_*"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user may choose of a run on a device.
+
+    Attributes:
+        soc: None takes the device's own.
+        runtime: "snpe", "qnn" or "board"; "" takes the first that there is.
+        profile: performance profile, "" for the runtime's own choice.
+        root: folder on the device; "" for the usual one.
+        timeout: seconds that the run may take; 0 for a bound that only a hanging one reaches.
+    """
+
+    soc: Soc | None = None
+    runtime: str = ""
+    profile: str = ""
+    root: str = ""
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True)
+class DeviceRun:
+    """What a run on a device was, for people and for accuracy.json.
+
+    Attributes:
+        folder: holds `Result_<i>` folders, and `run.json` with all of this.
+        log: what the runtime printed.
+        emulated: the device is a computer that emulates the HTP: its seconds say nothing about a device.
+        profile: performance profile that was set; "" when none was.
+        pushed, moved: bytes that the run needs on the device, and those that were not there yet.
+    """
+
+    address: str
+    folder: Path
+    log: Path
+    outputs: tuple[str, ...]
+    inferences: int
+    not_finite: int
+    facts: Facts
+    soc: Soc
+    runtime: str
+    versions: Mapping[str, str]
+    emulated: bool
+    profile: str
+    timing: Timing
+    pushed: int
+    moved: int
+
+    def record(self) -> dict[str, Any]:
+        """What accuracy.json keeps of it."""
+        found = self.facts
+        return {
+            "device": self.address,
+            "model": found.model,
+            "soc": self.soc.name,
+            "soc_as_told": found.soc_name,
+            "htp": f"v{self.soc.arch}",
+            "os": f"{found.system} {found.release}".strip(),
+            "kernel": found.kernel,
+            "machine": found.machine,
+            "runtime": self.runtime,
+            "versions": dict(self.versions),
+            "emulated": self.emulated,
+            "profile": self.profile or "none set",
+            "start": self.timing.start,
+        }
+
+
+def run_on_device(
+    address: DeviceAddress | str,
+    dlc: Path,
+    input_list: Path,
+    folder: Path,
+    *,
+    outputs: Sequence[str] = (),
+    native: bool = False,
+    wish: Wish = Wish(),
+) -> DeviceRun:
+    """Execute a DLC on a device, on every line of an input list. The results are float32, as the emulator's.
+
+    Args:
+        folder: where `Result_<i>` folders go; replaced as a whole. What the device printed is in `<folder>.log`.
+        outputs: tensors to write; those of the list's `%` line by default, else all.
+        native: raw files hold the model's own types.
+
+    Raises:
+        InputError, UsageError: found before anything is pushed.
+        SetupError: nothing on this machine runs on such a device.
+        DeviceError: it cannot be reached, the run failed, or it wrote something else than it should.
+        StorageError: no space, here or there.
+    """
+    with connect(address, root=wish.root) as device:
+        return run_connected(device, dlc, read_list(input_list), folder, outputs=outputs, native=native, wish=wish)
+
+
+def run_connected(
+    device: Device,
+    dlc: Path,
+    parsed: InputList,
+    folder: Path,
+    *,
+    outputs: Sequence[str] = (),
+    native: bool = False,
+    wish: Wish = Wish(),
+    repeats: tuple[int, int] = (0, 1),
+) -> DeviceRun:
+    """The same on a connected device, with a list that was read. `repeats` are inferences to warm up, and runs."""
+    facts = read_facts(device)
+    soc = choose_soc(facts, wish.soc, fallback=DEFAULT)
+    task = make_task(dlc, parsed, soc, outputs=outputs, native=native)
+    task = replace(task, profile=wish.profile, warm_up=repeats[0], repeat=repeats[1])
+    log = folder.with_name(f"{folder.name}.log")
+    with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
+        runtime = choose_runtime(facts, soc, Path(scratch), wish.runtime)
+        say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
+        fetched, sent = carry_out(device, runtime, task, Path(scratch), log, timeout=wish.timeout)
+        with whole_folder(folder, known_by=RECORD) as temporary:
+            timing, not_finite = _taken(device, log, runtime, task, fetched, temporary)
+            done = DeviceRun(
+                address=str(device),
+                folder=folder,
+                log=log,
+                outputs=tuple(spec.name for spec in task.outputs),
+                inferences=len(task.lines),
+                not_finite=not_finite,
+                facts=facts,
+                soc=soc,
+                runtime=runtime.label,
+                versions=runtime.versions,
+                emulated=runtime.emulated,
+                profile=wish.profile or runtime.profile,
+                timing=timing,
+                pushed=sent.total,
+                moved=sent.moved,
+            )
+            write_text(temporary / RECORD, json.dumps(plain(done.record()), indent=1) + "\n")
+    return done
+
+
+def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] = (), native: bool = False) -> Task:
+    """What is to run, once DLC, list and SoC are known to fit each other.
+
+    Raises:
+        DlcError, TensorError, UsageError: they do not.
+    """
+    with dlc_format.open(dlc) as model:
+        check_fit(str(dlc), [soc], need_of(model))
+        inputs = [tensor.spec for tensor in model.graph.inputs]
+        known = {tensor.name: tensor.spec for tensor in model.graph.outputs}
+        graphs = [graph.name for graph in model.graphs]
+        name = find_cache(model, soc.name)
+        record = model.container.records[name] if name else None
+        others = [cache.soc for cache in model.caches]
+    check_list(parsed, inputs, native=native)
+    asked = tuple(outputs) or parsed.outputs or tuple(known)
+    unknown = [output for output in asked if output not in known]
+    if unknown:
+        raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
+    if others and not record:
+        say(f"  {dlc.name} has caches for {', '.join(others)}, none for {soc}: the device compiles it at every start.")
+    return Task(
+        dlc=dlc,
+        graphs=graphs,
+        inputs=inputs,
+        outputs=[known[output] for output in dict.fromkeys(asked)],
+        lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
+        soc=soc,
+        cache=(record.offset, record.size) if record else None,
+        native=native,
+        token=secrets.token_hex(16),
+    )
+
+
+def _taken(
+    device: Device, log: Path, runtime: Runtime, task: Task, fetched: Fetched, folder: Path
+) -> tuple[Timing, int]:
+    try:
+        return _take(runtime, task, fetched, folder)
+    except ExecutionError as problem:
+        raise DeviceError(problem.message, f"{problem.hint} The run's log: {log}", address=str(device)) from problem
+
+
+def _take(runtime: Runtime, task: Task, fetched: Fetched, folder: Path) -> tuple[Timing, int]:
+    """Check what came back, and write it as every run's results are: flat names, float32."""
+    timing = runtime.timing(task, fetched)
+    written = len([*fetched.output.glob(_RESULTS)])
+    wanted = {len(task.lines), task.warm_up + len(task.lines) * task.repeat}
+    if written not in wanted:
+        raise ExecutionError(
+            f"The device wrote {written} results for {len(task.lines)} inferences.", "Was it killed? Try again."
+        )
+    bad = 0
+    for index in range(len(task.lines)):
+        results: Mapping[str, Array] = runtime.results(task, fetched, index)
+        bad += count_not_finite(results.values())
+        (folder / f"Result_{index}").mkdir()
+        for name, values in results.items():
+            (folder / f"Result_{index}" / flat_name(name)).write_bytes(values.tobytes())
+    return timing, bad

@@ -1,0 +1,1 @@
+"""The device side of ADB on loopback: a small `adbd`, to which the real adb connects. See `__main__` and `running`."""

@@ -1,0 +1,294 @@
+"""What is put on a device, how a run is asked for there, and what a failure means."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snpe_tools.devices.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.devices.device import Finished
+from snpe_tools.devices.facts import Facts
+from snpe_tools.devices.failures import failed, find_cause
+from snpe_tools.devices.runtimes import Fetched, Task, Timing, libraries
+from snpe_tools.devices.runtimes.board import BoardRunner
+from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
+from snpe_tools.devices.runtimes.diagnostics import parse_table
+from snpe_tools.devices.runtimes.qnn import QnnNetRun
+from snpe_tools.devices.runtimes.sdk import find_device_sdk
+from snpe_tools.devices.runtimes.snpe import SnpeNetRun
+from snpe_tools.devices.runtimes.wheel import unpack
+from snpe_tools.dtypes import BY_CODE
+from snpe_tools.errors import DeviceError, ExecutionError, SetupError, UsageError
+from snpe_tools.socs import BY_NAME, DEFAULT
+from snpe_tools.spec import TensorSpec
+from snpe_tools.stages.device_bench import percentile
+from snpe_tools.stages.fleet import Fleet, Member, run_sharded
+from tests import device_double
+
+FLOAT = BY_CODE[0x232]
+PHONE = Facts("android", "aarch64", "Linux", "15", "A Phone", "SM8650", BY_NAME["sm8650"], 1 << 33)
+BOARD = replace(PHONE, system="linux", release="Ubuntu 22.04", soc_name="qcs6490", soc=BY_NAME["qcs6490"])
+COMPUTER = replace(BOARD, machine="x86_64", soc_name="", soc=None)
+BUNDLE = PurePosixPath("/data/local/tmp/a b")
+
+
+def task(folder: Path, **changes: Any) -> Task:
+    raws = [folder / f"{number}.raw" for number in range(3)]
+    for file in raws:
+        file.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    (folder / "m.dlc").write_bytes(b"dlc")
+    inputs = [TensorSpec("x/a:0", (1, 4), FLOAT), TensorSpec("y", (1, 4), FLOAT)]
+    lines = [{"x/a:0": raws[0], "y": raws[1]}, {"x/a:0": raws[0], "y": raws[2]}]
+    made = Task(folder / "m.dlc", ["g"], inputs, [TensorSpec("out/z:0", (1, 2), FLOAT)], lines, DEFAULT)
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    root = tmp_path / "sdk"
+    for target in (device_double.ANDROID, device_double.UBUNTU, device_double.YOCTO, "aarch64-oe-linux-gcc8.2"):
+        device_double.make_sdk(root, target)
+    with device_double.sdk_named(root, monkeypatch):
+        yield root
+
+
+def test_the_dsps_path_has_semicolons() -> None:
+    found = libraries(BUNDLE, system=("/dsp",))
+    assert found == {"LD_LIBRARY_PATH": "/data/local/tmp/a b", "ADSP_LIBRARY_PATH": "/data/local/tmp/a b;/dsp"}
+
+
+def test_snpe_net_run_is_asked_for_by_its_own_flags(sdk: Path, tmp_path: Path) -> None:
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path)
+    assert isinstance(runtime, SnpeNetRun)
+    assert set(runtime.bundle()) == {"snpe-net-run", "libSNPE.so", "libSnpeHtpV75Stub.so", "libSnpeHtpV75Skel.so"}
+    call = runtime.call(task(tmp_path, warm_up=1, repeat=2), BUNDLE, tmp_path)
+    assert " ".join(call.command[1:]) == (
+        "--container model.dlc --input_list list.txt --output_dir output --use_dsp --perf_profile burst "
+        "--set_output_tensors out/z:0"
+    )
+    assert call.command[0] == "/data/local/tmp/a b/snpe-net-run"
+    one, other = "x/a:0:=raws/0.raw y:=raws/1.raw", "x/a:0:=raws/0.raw y:=raws/2.raw"
+    assert call.files["list.txt"].read_text().splitlines() == [one, one, other, one, other]
+    assert set(call.files) == {"model.dlc", "list.txt", "raws/0.raw", "raws/1.raw", "raws/2.raw"}
+    native = runtime.call(task(tmp_path, native=True), BUNDLE, tmp_path)
+    assert native.command[-2:] == ["--userbuffer_auto", "--use_native_input_files"]
+    with pytest.raises(UsageError, match="Unknown performance profile 'fast'"):
+        runtime.call(task(tmp_path, profile="fast"), BUNDLE, tmp_path)
+    assert sdk.is_dir()
+
+
+def test_snpe_results_are_found_under_their_folders(sdk: Path, tmp_path: Path) -> None:
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path)
+    file = tmp_path / "output" / "Result_1" / "out" / "z:0.raw"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(np.array([1, 2], np.float32).tobytes())
+    found = runtime.results(task(tmp_path), Fetched(tmp_path / "output"), 1)
+    assert found["out/z:0"].tolist() == [[1, 2]]
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    with pytest.raises(ExecutionError, match="wrote no out/z:0"):
+        runtime.results(task(tmp_path), Fetched(tmp_path / "output"), 1)
+    assert sdk.is_dir()
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "a:=b", "a\nb"])
+def test_a_name_that_no_list_can_hold(name: str, sdk: Path, tmp_path: Path) -> None:
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path)
+    with pytest.raises(UsageError, match="cannot name the tensor"):
+        runtime.call(task(tmp_path, outputs=[TensorSpec(name, (1,), FLOAT)]), BUNDLE, tmp_path)
+    assert sdk.is_dir()
+
+
+def test_qnn_net_run_speaks_the_librarys_names(sdk: Path, tmp_path: Path) -> None:
+    """For SDKs without `snpe-net-run`, or when it is asked for."""
+    place = sdk / "bin" / device_double.ANDROID
+    (place / "snpe-net-run").rename(place / "qnn-net-run")
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path)
+    assert isinstance(runtime, QnnNetRun)
+    with pytest.raises(SetupError, match=r"has no lib/aarch64-android/libQnnHtp\.so"):
+        runtime.bundle()
+    call = runtime.call(task(tmp_path, profile="balanced"), BUNDLE, tmp_path)
+    assert call.command[1:7] == [
+        "--model", "/data/local/tmp/a b/libQnnModelDlc.so", "--dlc_path", "model.dlc",
+        "--backend", "/data/local/tmp/a b/libQnnHtp.so",
+    ]  # fmt: skip
+    assert call.files["list.txt"].read_text().splitlines()[0] == "x_a_0:=raws/0.raw y:=raws/1.raw"
+    (tmp_path / "output" / "Result_0").mkdir(parents=True)
+    (tmp_path / "output" / "Result_0" / "out_z_0.raw").write_bytes(np.array([1, 2], np.float32).tobytes())
+    assert runtime.results(task(tmp_path), Fetched(tmp_path / "output"), 0)["out/z:0"].tolist() == [[1, 2]]
+
+
+def test_each_system_gets_its_own_build(sdk: Path) -> None:
+    assert find_device_sdk(android=True, machine="aarch64").target == "aarch64-android"
+    assert find_device_sdk(android=False, machine="aarch64", system="Ubuntu 22.04").target == device_double.UBUNTU
+    assert find_device_sdk(android=False, machine="aarch64", system="Poky").target == device_double.YOCTO
+    with pytest.raises(SetupError, match="no programs for Linux on armv7l"):
+        find_device_sdk(android=False, machine="armv7l")
+    (sdk / "bin" / device_double.ANDROID / "snpe-net-run").chmod(0o644)
+    with pytest.raises(SetupError, match="is not executable"):
+        find_device_sdk(android=True, machine="aarch64").program("snpe-net-run")
+
+
+def test_which_runtime_a_device_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def fetched(arch: int) -> dict[str, Path]:
+        asked.append(arch)
+        return {}
+
+    monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.arm_libraries", fetched)
+    with pytest.raises(SetupError, match="nothing else runs a DLC on Android"):
+        choose_runtime(PHONE, DEFAULT, tmp_path)
+    with pytest.raises(UsageError, match="for Linux"):
+        choose_runtime(PHONE, DEFAULT, tmp_path, "board")
+    with pytest.raises(UsageError, match="Unknown runtime 'x'"):
+        choose_runtime(PHONE, DEFAULT, tmp_path, "x")
+    with pytest.raises(SetupError, match="no libraries for Linux on riscv64"):
+        choose_runtime(replace(BOARD, machine="riscv64"), DEFAULT, tmp_path)
+    board = choose_runtime(BOARD, BY_NAME["qcs6490"], tmp_path)
+    assert isinstance(board, BoardRunner)
+    assert not board.emulated
+    assert asked == [68]
+    assert choose_runtime(COMPUTER, DEFAULT, tmp_path).emulated
+
+
+def test_which_soc_is_meant() -> None:
+    sm8550 = BY_NAME["sm8550"]
+    assert choose_soc(PHONE, None, fallback=DEFAULT) == BY_NAME["sm8650"]
+    assert choose_soc(COMPUTER, sm8550, fallback=DEFAULT) == sm8550
+    assert choose_soc(COMPUTER, None, fallback=DEFAULT) == DEFAULT
+    assert choose_soc(replace(PHONE, soc=None), sm8550, fallback=DEFAULT) == sm8550
+    with pytest.raises(UsageError, match="calls its SoC 'SM8650', which is none we know"):
+        choose_soc(replace(PHONE, soc=None), None, fallback=DEFAULT)
+
+
+KNOWN = {
+    "bash: ./x: cannot execute binary file: Exec format error": "another processor",
+    'CANNOT LINK EXECUTABLE "x": library "libSNPE.so" not found': "a library is missing",
+    'CANNOT LINK EXECUTABLE "x": library "libcdsprpc.so" not found': "libcdsprpc.so",
+    "./x: error while loading shared libraries: libSNPE.so: cannot open shared object file": "a library is missing",
+    "/lib/libc.so.6: version `GLIBC_2.35' not found (required by x)": "C library is older",
+    "[ERROR] QnnDsp <E> Failed to load skel, error: 4000": "the DSP did not load its half",
+    "Transport layer setup failed: 14001": "the DSP did not load its half",
+    "error_code=1002; error_message=Cache; error_component=Dl": "compiled for another SoC",
+    "No cache record matches HTP_V68_SM7325_2MB": "compiled for another SoC",
+    "error_code=311; error_message=Dlc container is bad": "another generation",
+    "Stub lib id mismatch: expected (v2.31), detected (v2.22)": "different SDK versions",
+    "ModuleNotFoundError: No module named 'json'": "python3 is too old",
+}
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_what_is_known_of_a_failure(text: str) -> None:
+    found = find_cause(1, f"before\n{text}\nafter\n")
+    assert found
+    assert KNOWN[text] in found.cause
+    assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(126, "cannot be executed"), (127, "is not on the device"), (137, "memory"), (139, "crashed")]
+)
+def test_an_exit_status_alone(status: int, words: str) -> None:
+    found = find_cause(status, "")
+    assert found
+    assert words in found.cause
+    assert find_cause(3, "") is None
+
+
+def test_a_failure_keeps_the_tools_own_words() -> None:
+    problem = failed("adb:A", "snpe-net-run", Finished("x", 137, "one\ntwo\n"), "/here/results.log")
+    assert str(problem).startswith("adb:A: snpe-net-run ended with killed by SIGKILL: something killed it")
+    assert "\n    two\n    The whole log: /here/results.log" in str(problem)
+
+
+def test_the_table_of_the_diagnostics_reader() -> None:
+    text = "0,Init,us,443264\n1,Avg_Total_Inference_Time,us,13567\n1,Init,us,9\n2,Text,us,none\nshort\n3,,us,4\n"
+    assert parse_table(text) == pytest.approx({"init": 0.443264, "avg_total_inference_time": 0.013567})
+
+
+@given(st.text())
+def test_any_text_may_stand_there(text: str) -> None:
+    assert all(isinstance(value, float) for value in parse_table(text.replace("\0", "")).values())
+
+
+def test_percentiles_are_of_real_runs() -> None:
+    timing = Timing(seconds=tuple(number / 1000 for number in range(1, 101)))
+    assert (percentile(timing, 50), percentile(timing, 90), percentile(timing, 99)) == (50, 90, 99)
+    assert math.isnan(percentile(replace(timing, seconds=timing.seconds[:99]), 99))
+    assert math.isnan(percentile(Timing(), 50))
+
+
+def test_where_a_dlc_runs() -> None:
+    assert parse_targets("host") == Targets()
+    phone, board = DeviceAddress.parse("adb:A"), DeviceAddress.parse("ssh://u@b")
+    assert parse_targets("host, adb:A") == Targets(host=True, devices=(phone,))
+    assert parse_targets("adb:A,ssh://u@b") == Targets(host=False, devices=(phone, board))
+    with pytest.raises(UsageError, match="'moon' is no device address"):
+        parse_targets("host,moon")
+    with pytest.raises(UsageError, match="No device"):
+        parse_targets("")
+
+
+def test_only_libraries_leave_a_wheel(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.whl", "w") as archive:
+        for name in ("onnxruntime_qnn/libQnnHtp.so", "../../libQnnSystem.so", "/etc/libQnnHtpV75Skel.so", "a/evil.sh"):
+            archive.writestr(name, name)
+    (tmp_path / "out").mkdir()
+    unpack(tmp_path / "w.whl", tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "libQnnHtp.so", "libQnnSystem.so", "libQnnHtpV75Skel.so",
+    }  # fmt: skip
+    (tmp_path / "w.whl").write_bytes(b"no wheel")
+    with pytest.raises(SetupError, match="is damaged"):
+        unpack(tmp_path / "w.whl", tmp_path / "out")
+
+
+MEMBERS = [Member(DeviceAddress.parse(f"adb:{name}"), PHONE) for name in "ABC"]
+
+
+class FakeRun:
+    def __init__(self, rows: Sequence[int]) -> None:
+        self.rows = tuple(rows)
+
+
+@pytest.mark.parametrize("broken", [set(), {"adb:A"}, {"adb:A", "adb:C"}], ids=str)
+def test_what_a_device_leaves_the_others_share(broken: set[str]) -> None:
+    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
+        if str(member) in broken:
+            raise DeviceError(f"round {turn}", address=str(member))
+        return FakeRun(rows)
+
+    shares = list(run_sharded(Fleet({}), MEMBERS, range(10), carry_out))
+    assert sorted(row for share in shares for row in share.rows) == list(range(10))
+    assert all(share.run.rows == share.rows for share in shares)  # type: ignore[attr-defined]
+
+
+def test_a_fleet_that_fails_as_a_whole() -> None:
+    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
+        raise DeviceError(f"{len(rows)} {turn}", address=str(member))
+
+    with pytest.raises(DeviceError, match="adb:A,adb:B,adb:C: all of them failed"):
+        list(run_sharded(Fleet({}), MEMBERS, range(10), carry_out))
+
+
+def test_more_devices_than_rows() -> None:
+    seen: list[Future[None]] = []
+
+    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:  # noqa: ARG001
+        seen.append(Future())
+        return FakeRun(rows)
+
+    shares = list(run_sharded(Fleet({}), MEMBERS, range(2), carry_out))
+    assert [share.rows for share in shares] == [(0,), (1,)]
+    assert len(seen) == 2

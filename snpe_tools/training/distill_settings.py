@@ -9,8 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from snpe_tools.errors import RecipeError
-from snpe_tools.files import require_file
-from snpe_tools.recipe import read_toml
+from snpe_tools.files import read_toml, require_file
 from snpe_tools.training.settings import LoopSettings, Share, TrainingSettings
 
 

@@ -34,7 +34,7 @@ class Member:
 
 
 def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
-    """Ask every device what it is, all at once."""
+    """Ask every device what it is, all at once. One that has two names, as `adb` and `adb:SERIAL`, is there once."""
 
     def ask(address: DeviceAddress) -> Member:
         try:
@@ -44,7 +44,8 @@ def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
             return Member(address, problem=problem)
 
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        return [*pool.map(ask, addresses)]
+        found = {str(member): member for member in pool.map(ask, addresses)}
+    return [*found.values()]
 
 
 @dataclass

@@ -50,7 +50,7 @@ def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
 
 @dataclass
 class Fleet:
-    """Runs on several devices; an interrupt disconnects all of them.
+    """Runs on several devices; an interrupt ends all of them.
 
     Attributes:
         wishes: what each device is to do it with, by its address.
@@ -93,16 +93,16 @@ class Fleet:
             for _ in as_completed(futures.values()):
                 pass
         except BaseException:
-            self.disconnect()
+            self.stop()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
         return futures
 
-    def disconnect(self) -> None:
-        """Let go of every device, whatever it does."""
+    def stop(self) -> None:
+        """End what runs on every device."""
         for device in self._open:
-            device.close()
+            device.stop()
 
 
 @dataclass(frozen=True)

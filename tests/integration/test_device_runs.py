@@ -286,7 +286,7 @@ def test_a_run_that_hangs(model: Tiny, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_run_that_is_interrupted(model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while two devices run: both are let go at once, whatever they do."""
-    program = f"#!/bin/sh\nkill -INT {os.getpid()}\nsleep 600\n".encode()
+    program = f"#!/bin/sh\nmkdir '{tmp_path}/once' && kill -INT {os.getpid()}\nsleep 600\n".encode()
     sdk = device_double.make_sdk(tmp_path / "sdk", program=program)
     members = look([DeviceAddress("fake", str(device_double.make_phone(tmp_path / name))) for name in ("one", "two")])
     fleet = Fleet({str(member): Wish() for member in members})

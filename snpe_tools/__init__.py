@@ -12,6 +12,7 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     net_run   the same with the rules of snpe-net-run
     bundle    one inference to repeat elsewhere: DLC, inputs, golden outputs, manifest
     train     pre-trained checkpoint + questions → question-answering checkpoint
+    distill   question-answering checkpoint + text + questions → a small MobileBERT that answers as it does
     qat       float ONNX + questions → QDQ ONNX that was trained for its quantization
     compare   two models on the same inputs → how far their outputs, or all tensors, are apart
     score     questions → F1 of every stage, and the gate
@@ -28,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "build", "bundle", "compare", "convert", "doctor", "explain", "export", "inputs", "net_run", "prepare", "qat",
-    "quantize", "report", "run", "score", "simplify", "train",
+    "build", "bundle", "compare", "convert", "distill", "doctor", "explain", "export", "inputs", "net_run", "prepare",
+    "qat", "quantize", "report", "run", "score", "simplify", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from snpe_tools.stages.bundle import bundle
     from snpe_tools.stages.compare import compare
     from snpe_tools.stages.convert import convert
+    from snpe_tools.stages.distill import distill
     from snpe_tools.stages.doctor import doctor
     from snpe_tools.stages.explain import explain
     from snpe_tools.stages.export import export

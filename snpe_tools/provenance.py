@@ -173,8 +173,8 @@ def versions() -> dict[str, str]:
 
 _MAKE_NOTHING = {
     "cli", "layerwise", "reporting", "training",
-    "answer_sheet.py", "compare.py", "comparison.py", "doctor.py", "dry_run.py", "explain.py", "layerwise.py",
-    "report.py", "run.py", "qat.py", "score.py", "sdk_doctor.py", "significance.py", "train.py",
+    "answer_sheet.py", "compare.py", "comparison.py", "distill.py", "doctor.py", "dry_run.py", "explain.py",
+    "layerwise.py", "report.py", "run.py", "qat.py", "score.py", "sdk_doctor.py", "significance.py", "train.py",
 }  # fmt: skip
 """Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
 

@@ -48,6 +48,7 @@ for command in (
     inspect.encodings,
     inspect.audit,
     training.train,
+    training.distill,
     training.qat,
     devices.devices,
     devices.bench,

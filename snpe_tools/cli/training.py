@@ -54,6 +54,45 @@ def train(
     finish(made, as_json=as_json)
 
 
+def distill(
+    recipe: Annotated[
+        Path, typer.Option(help="TOML file: the student's shape and the two lessons.", show_default=False)
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
+    ],
+    text: Annotated[
+        Path, typer.Option(help="Text to learn from: .txt, a folder of them, or a tar archive.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint folder to write.", show_default=False)],
+    teacher: Annotated[str | None, typer.Option(help="Question-answering checkpoint: folder or hub name.")] = None,
+    evaluation: Annotated[
+        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
+    ] = "",
+    share: Annotated[float | None, typer.Option(help="Share of questions and text; below 1 for a trial [1].")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32 [auto].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of order and new weights [0].")] = None,
+    compile_: Annotated[bool | None, typer.Option("--compile", help="Let PyTorch compile the student.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Teach a MobileBERT to answer as a larger model does. Scores what it made; a killed run goes on."""
+    from snpe_tools import distill as run_distill
+    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.training.distill_settings import load_distill_settings
+
+    chosen = {"teacher": teacher, "share": share, "precision": precision, "seed": seed, "compile": compile_}
+    settings = load_distill_settings(recipe, chosen)
+    made = run_distill(settings, data, text, output, evaluation=evaluation_file(evaluation), restart=restart)
+    say(
+        f"{made.checkpoint}: {made.parameters / 1e6:.1f} M parameters, F1 {made.f1:.2f}, EM {made.em:.2f} on "
+        f"{made.evaluated} questions; teacher F1 {made.teacher_f1:.2f}; {made.seconds / 60:.1f} min."
+    )
+    _say_next(made.checkpoint)
+    finish(made, as_json=as_json)
+
+
 def qat(
     model: Annotated[Path, typer.Argument(help="Fixed-shape ONNX, as export writes it.", show_default=False)],
     tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
@@ -101,6 +140,10 @@ def _show(made: TrainResult) -> None:
         f"{made.checkpoint}: F1 {made.f1:.2f}, EM {made.em:.2f} on {made.evaluated} questions; "
         f"{made.steps} steps in {made.seconds / 60:.1f} min, {made.tokens_per_second:.0f} tokens/s."
     )
-    folder = made.checkpoint.absolute()
+    _say_next(made.checkpoint)
+
+
+def _say_next(checkpoint: Path) -> None:
+    folder = checkpoint.absolute()
     name = folder.parent.name if folder.name == "checkpoint" else folder.name
-    say(f"\nNext: make dlc MODEL={name} CHECKPOINT={made.checkpoint}    (this model as a DLC)")
+    say(f"\nNext: make dlc MODEL={name} CHECKPOINT={checkpoint}    (this model as a DLC)")

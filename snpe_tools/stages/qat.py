@@ -25,8 +25,8 @@ from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.stages.quantize import constants, write_quantized
 from snpe_tools.stages.train import identity
 from snpe_tools.training.corpus import load_corpus
-from snpe_tools.training.curve import draw_curve
-from snpe_tools.training.distillation import distillation_loss
+from snpe_tools.training.curve import CROSS_ENTROPY, draw_curve
+from snpe_tools.training.distillation import distillation_loss, live
 from snpe_tools.training.evaluation import score_model
 from snpe_tools.training.hardware import describe, to_device
 from snpe_tools.training.loop import fit
@@ -114,7 +114,9 @@ def qat(
         history, scores = _train(pair, task, settings, state)
         made = _write(pair, options, target)
         notes.update(float_f1=scores[0], before_f1=scores[1], f1=scores[2], loss=history.losses)
-    draw_curve(history.losses, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}")
+    draw_curve(
+        {CROSS_ENTROPY: history.losses}, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}"
+    )
     state.remove()
     return Trained(*made, history.step, round(history.seconds, 1), len(task.evaluation.questions), *scores)
 
@@ -162,10 +164,11 @@ def _train(
     float_f1, before = f1(pair.teacher), f1(pair.student)
     say(f"  F1 on {len(task.evaluation.questions)} questions: float {float_f1:.2f}, quantized {before:.2f}")
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(pair.student, settings)}")
+    lesson = live(pair.teacher, task.labelled.windows)
     history = fit(
         pair.student,
         task.steps,
-        lambda rows: distillation_loss(pair.student, pair.teacher, task.labelled, rows, _TEACHER_WEIGHT),
+        lambda _, rows: distillation_loss(pair.student, lesson, task.labelled, rows, _TEACHER_WEIGHT),
         settings,
         state,
     )

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from snpe_tools.files import sha256, whole_folder, write_json
+from pydantic import BaseModel
+
+from snpe_tools.files import sha256
 from snpe_tools.progress import say
 from snpe_tools.provenance import versions
-from snpe_tools.qa.checkpoint import load_base, load_fast_tokenizer, load_model, save_checkpoint
+from snpe_tools.qa.checkpoint import load_base, load_fast_tokenizer
 from snpe_tools.qa.metrics import QaScore
 from snpe_tools.qa.squad import SHIPPED_QUESTIONS, check_disjoint, load_questions
 from snpe_tools.training.corpus import load_corpus
-from snpe_tools.training.curve import draw_curve
-from snpe_tools.training.evaluation import score_model
+from snpe_tools.training.curve import CROSS_ENTROPY
 from snpe_tools.training.hardware import describe, to_device
 from snpe_tools.training.loop import fit
 from snpe_tools.training.settings import TrainingSettings
 from snpe_tools.training.state import History, StateFile
 from snpe_tools.training.task import Task, make_task
 from snpe_tools.training.tensors import answer_loss
+from snpe_tools.training.writing import Trained, write_trained
 
-if TYPE_CHECKING:
-    from torch import nn
-    from transformers import PreTrainedTokenizerFast
-
-LOG = "training.json"
-CURVE = "training.svg"
-_LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
+_NOT_DECISIVE: dict[str, Any] = {"save_minutes": True, "transfer": {"save_minutes"}, "answers": {"save_minutes"}}
+LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def train(
         StorageError: no space.
     """
     corpus, asked = load_corpus(data), load_questions(evaluation)
-    check_disjoint(asked, corpus.questions, what="training", hint=_LEAK)
+    check_disjoint(asked, corpus.questions, what="training", hint=LEAK)
     tokenizer = load_fast_tokenizer(settings.base)
     task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings)
     model = to_device(load_base(settings.base, settings.dropout, settings.seed), settings)
@@ -92,45 +89,23 @@ def train(
     if restart:
         state.remove()
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(model, settings)}")
-    history = fit(model, task.steps, lambda rows: answer_loss(model, task.labelled, rows), settings, state)
-    result = _finish(model, tokenizer, history, task, settings, output)
+    history = fit(model, task.steps, lambda _, rows: answer_loss(model, task.labelled, rows), settings, state)
+    result = write_trained(
+        Trained(model, tokenizer, task, settings, {CROSS_ENTROPY: history.losses}),
+        output,
+        lambda score: _result(output, history, task, score),
+        {"settings": settings.model_dump(mode="json")},
+    )
     state.remove()
     return result
 
 
-def identity(settings: TrainingSettings, *sources: Path | str) -> str:
+def identity(settings: BaseModel, *sources: Path | str) -> str:
     """What must be equal for a run to go on: all that decides the result. Of files and folders, their content."""
-    decisive = settings.model_dump(mode="json", exclude={"save_minutes"})
+    decisive = settings.model_dump(mode="json", exclude=_NOT_DECISIVE)
     contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
     text = json.dumps([decisive, contents, versions()["torch"], versions()["transformers"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _finish(
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerFast,
-    history: History,
-    task: Task,
-    settings: TrainingSettings,
-    output: Path,
-) -> TrainResult:
-    """Write the checkpoint, score what was written, and put log and curve beside it; all or nothing."""
-    with whole_folder(output, known_by=LOG) as folder:
-        save_checkpoint(model, tokenizer, folder, settings.save_dtype)
-        written = to_device(load_model(str(folder)), settings)
-        score = score_model(written, task.evaluation, settings.max_answer_length)
-        draw_curve(history.losses, folder / CURVE, f"Training loss of {output.name}")
-        made = _result(output, history, task, score)
-        document = {
-            "result": {**asdict(made), "checkpoint": output.name},
-            "settings": settings.model_dump(mode="json"),
-            "questions_by_source": dict(task.sources),
-            "hardware": describe(model, settings),
-            "versions": versions(),
-            "loss": [round(loss, 4) for loss in history.losses],
-        }
-        write_json(folder / LOG, document)
-    return made
 
 
 def _result(output: Path, history: History, task: Task, score: QaScore) -> TrainResult:
@@ -139,7 +114,7 @@ def _result(output: Path, history: History, task: Task, score: QaScore) -> Train
         windows=len(task.labelled.windows),
         steps=history.step,
         seconds=round(history.seconds, 1),
-        tokens_per_second=round(history.tokens / max(history.seconds, 1e-9), 1),
+        tokens_per_second=history.tokens_per_second,
         evaluated=len(task.evaluation.questions),
         em=score.em,
         f1=score.f1,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snpe_tools.progress import progress
-from snpe_tools.qa.answers import find_answers
+from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import LOGITS
 from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
@@ -22,24 +22,34 @@ _BATCH = 16
 
 def score_model(model: nn.Module, windows: Windows, max_answer_length: int) -> QaScore:
     """EM and F1 over all questions of `windows`, computed in float32 on the device where `model` is."""
-    import torch
-
-    result = np.zeros((2, *windows.input_ids.shape), np.float32)
-    model.eval()
-    with torch.inference_mode(), progress("scoring", len(windows)) as advance:
-        for rows, longest in _by_length(windows):
-            length = getattr(model, "length", 0) or longest
-            output = model(**model_inputs(model, windows, rows, length))
-            result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
-            advance(len(rows))
+    start, end = all_logits(model, windows, "scoring")
     answers = find_answers(
-        result[0],
-        result[1],
+        start,
+        end,
         windows,
         may_be_empty=has_unanswerable(windows.questions),
         max_answer_length=max_answer_length,
     )
     return evaluate(windows.questions, [answer.text for answer in answers])
+
+
+def all_logits(model: nn.Module, windows: Windows, label: str) -> FloatArray:
+    """Start and end logits of all windows, float32 (2, windows, length); 0 where a batch needed no padding.
+
+    Args:
+        label: of the progress display.
+    """
+    import torch
+
+    result = np.zeros((2, *windows.input_ids.shape), np.float32)
+    model.eval()
+    with torch.inference_mode(), progress(label, len(windows)) as advance:
+        for rows, longest in _by_length(windows):
+            length = getattr(model, "length", 0) or longest
+            output = model(**model_inputs(model, windows, rows, length))
+            result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
+            advance(len(rows))
+    return result
 
 
 def _by_length(windows: Windows) -> list[tuple[NDArray[np.intp], int]]:

@@ -7,10 +7,9 @@ through.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd import Function
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,40 +17,20 @@ if TYPE_CHECKING:
 _SMALLEST_SCALE = 1e-8
 
 
-class _Asymmetric(Function):  # type: ignore[misc]
-    """Round `x` to `levels` steps between `low` and `high`, of which one is exactly zero."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor, low: Tensor, high: Tensor, levels: int) -> Tensor:  # noqa: ANN401
-        bottom, top = low.clamp(max=0.0), high.clamp(min=0.0)
-        scale = ((top - bottom) / levels).clamp(min=_SMALLEST_SCALE)
-        zero = torch.round(-bottom / scale)
-        context.save_for_backward(x, scale, zero)
-        context.levels = levels
-        return (torch.round(x / scale + zero).clamp(0, levels) - zero) * scale
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Any:  # noqa: ANN401
-        """Inside the range x learns, and the range from the rounding error; outside, the end that clipped x."""
-        (gradient,) = gradients
-        x, scale, zero = context.saved_tensors
-        place = x / scale + zero
-        below, above = place < 0, place > context.levels
-        inside = ~(below | above)
-        error = (torch.round(place) - place) * inside
-        slope = (gradient * error).sum() / context.levels
-        share = (x.numel() * context.levels) ** -0.5
-        return (
-            gradient * inside,
-            share * ((gradient * below).sum() - slope),
-            share * ((gradient * above).sum() + slope),
-            None,
-        )
-
-
 def quantize_activation(x: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
-    """`x` as an unsigned integer of `bits` bits holds it; `low` and `high` are scalars, and learn."""
-    return _Asymmetric.apply(x, low, high, 2**bits - 1)
+    """`x` as an unsigned integer of `bits` bits holds it; `low` and `high` are scalars, and learn.
+
+    Zero is one of the steps. Inside the range `x` learns, and the range from the rounding error; outside, the end that
+    clipped `x`.
+    """
+    levels = 2**bits - 1
+    bottom, top = low.clamp(max=0.0), high.clamp(min=0.0)
+    scale = ((top - bottom) / levels).clamp(min=_SMALLEST_SCALE)
+    share = (x.numel() * levels) ** -0.5
+    # PyTorch's kernel for learned quantizers is far faster than the same in tensor operations: see bench/qat.py.
+    return torch._fake_quantize_learnable_per_tensor_affine(  # noqa: SLF001
+        x, scale.reshape(1), (-bottom / scale).reshape(1), 0, levels, share
+    )
 
 
 def quantize_weight(weight: Tensor, bits: int, axis: int | None) -> Tensor:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.training.settings import LoopSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-def to_device(model: nn.Module, settings: TrainingSettings) -> nn.Module:
+def to_device(model: nn.Module, settings: LoopSettings) -> nn.Module:
     """The model on the device that trains it, compiled if the settings want that."""
     import torch
 
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     if settings.compile:
+        # Distillation runs the lowest 1, 2, … layers in turn; past 8 variants PyTorch would stop compiling.
+        torch._dynamo.config.recompile_limit = 64  # noqa: SLF001 - the documented place of this setting
         model.compile(dynamic=True)
     return model
 
@@ -26,7 +28,7 @@ def kind_of(model: nn.Module) -> str:
     return str(next(model.parameters()).device.type)
 
 
-def describe(model: nn.Module, settings: TrainingSettings) -> str:
+def describe(model: nn.Module, settings: LoopSettings) -> str:
     """What computes, in words: "bfloat16 on Intel Xeon, 2 threads"."""
     return f"{'bfloat16' if uses_bfloat16(kind_of(model), settings) else 'float32'} on {_processor(kind_of(model))}"
 
@@ -39,7 +41,7 @@ def _processor(kind: str) -> str:
     return f"{torch.cpu.get_capabilities().get('cpu_name', 'CPU')}, {torch.get_num_threads()} threads"
 
 
-def autocast(model: nn.Module, settings: TrainingSettings) -> torch.autocast:
+def autocast(model: nn.Module, settings: LoopSettings) -> torch.autocast:
     """A context in which matrix products are computed in bfloat16, where `uses_bfloat16` says so."""
     import torch
 
@@ -47,7 +49,7 @@ def autocast(model: nn.Module, settings: TrainingSettings) -> torch.autocast:
     return torch.autocast(kind, torch.bfloat16, enabled=uses_bfloat16(kind, settings))
 
 
-def uses_bfloat16(kind: str, settings: TrainingSettings) -> bool:
+def uses_bfloat16(kind: str, settings: LoopSettings) -> bool:
     """Whether training computes in bfloat16: as set, and for "auto" where the processor has it in hardware."""
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from snpe_tools.errors import ExecutionError, RecipeError
 from snpe_tools.progress import progress, say
 from snpe_tools.training.batches import Batches
 from snpe_tools.training.hardware import autocast
-from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.training.settings import LoopSettings
 from snpe_tools.training.state import History, StateFile
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 _RECENT = 50
 
-Loss = Callable[[NDArray[np.intp]], tuple["Tensor", int]]
-"""The loss of a batch, given its rows, and the tokens it took."""
+Loss = Callable[[int, NDArray[np.intp]], tuple["Tensor", int]]
+"""The loss of a batch, given its step and its rows, and the tokens it took."""
 
 
-def fit(model: nn.Module, steps: Batches, loss: Loss, settings: TrainingSettings, state: StateFile) -> History:
-    """Train `model` in place, from where `state` left it.
+def fit(model: nn.Module, steps: Batches, loss: Loss, settings: LoopSettings, state: StateFile) -> History:
+    """Train `model` in place, from where `state` left it; at the end `state` holds the finished run.
 
     Args:
         model: a PyTorch module, on the device it is trained on.
@@ -52,23 +53,26 @@ def fit(model: nn.Module, steps: Batches, loss: Loss, settings: TrainingSettings
         while history.step < len(steps):
             started = time.perf_counter()
             _set_learning_rate(optimizer, settings.learning_rate_at(history.step, len(steps)))
-            value, tokens = _step(model, optimizer, steps[history.step], loss, settings)
+            value, tokens = _step(
+                model, optimizer, functools.partial(loss, history.step, steps[history.step]), settings
+            )
             _check(value, history)
             history.losses.append(value)
             history.tokens += tokens
             history.seconds += time.perf_counter() - started
             state.keep(model, optimizer, history)
             advance(1, f"loss {np.mean(history.losses[-_RECENT:]):.3f}")
+    state.save(model, optimizer, history)
     return history
 
 
 def _step(
-    model: nn.Module, optimizer: Optimizer, rows: NDArray[np.intp], loss: Loss, settings: TrainingSettings
+    model: nn.Module, optimizer: Optimizer, loss: Callable[[], tuple[Tensor, int]], settings: LoopSettings
 ) -> tuple[float, int]:
     import torch
 
     with autocast(model, settings):
-        value, tokens = loss(rows)
+        value, tokens = loss()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
     optimizer.step()
@@ -100,7 +104,7 @@ def _stop_told(history: History, state: StateFile) -> Iterator[None]:
         raise
 
 
-def freeze(model: nn.Module, settings: TrainingSettings) -> None:
+def freeze(model: nn.Module, settings: LoopSettings) -> None:
     """Keep parameters whose name contains one of `settings.freeze` as they are.
 
     Raises:
@@ -109,12 +113,12 @@ def freeze(model: nn.Module, settings: TrainingSettings) -> None:
     names = [name for name, _ in model.named_parameters()]
     for part in settings.freeze:
         if not any(part in name for name in names):
-            raise RecipeError(f"freeze: no parameter of {settings.base} has {part!r} in its name.")
+            raise RecipeError(f"freeze: no parameter of the model has {part!r} in its name.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not any(part in name for part in settings.freeze))
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
+def make_optimizer(model: nn.Module, settings: LoopSettings) -> Optimizer:
     """AdamW; biases and normalization weights do not decay.
 
     A model may have `learning_rate_scales`: factors for the parameters whose names begin so.

@@ -14,7 +14,42 @@ from snpe_tools.files import read_toml, require_file
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class TrainingSettings(BaseModel):
+class LoopSettings(BaseModel):
+    """What the training loop itself needs.
+
+    Attributes:
+        batch_size: windows per step. A step takes windows of similar length.
+        learning_rate: its peak; it rises linearly for `warmup_steps` (or `warmup_proportion` of all), then falls
+            linearly to 0.
+        freeze: parameters whose name contains one of these are not trained.
+        precision: "bf16" runs matrix products in bfloat16; "auto" does where the processor has it.
+        compile: let PyTorch compile the model; pays on a GPU.
+        save_minutes: how often the state is kept, from which a killed run goes on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=4e-5, gt=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
+    warmup_proportion: float = Field(default=0.1, ge=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    freeze: tuple[str, ...] = ()
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    compile: bool = False
+    save_minutes: float = Field(default=2.0, gt=0)
+    seed: int = 0
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """The learning rate of step `step` (from 0) of `steps`."""
+        warmup = round(self.warmup_proportion * steps) if self.warmup_steps is None else self.warmup_steps
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (steps - step) / max(1, steps - warmup)
+
+
+class TrainingSettings(LoopSettings):
     """How to train. The defaults are those of the published SQuAD fine-tuning of MobileBERT (Sun et al., 2020).
 
     Attributes:
@@ -26,18 +61,9 @@ class TrainingSettings(BaseModel):
         max_answer_length: tokens of the longest answer, in the score at the end.
         windows: "all" of a passage, those without the answer labelled with the first token; or the one with the
             "answer" and most text around it.
-        batch_size: windows per step. A step takes windows of similar length.
-        learning_rate: its peak; it rises linearly for `warmup_steps` (or `warmup_proportion` of all), then falls
-            linearly to 0.
         dropout: for all layers; None keeps the checkpoint's.
-        freeze: parameters whose name contains one of these are not trained.
-        precision: "bf16" runs matrix products in bfloat16; "auto" does where the processor has it.
-        compile: let PyTorch compile the model; pays on a GPU.
         save_dtype: type of the written weights.
-        save_minutes: how often the state is kept, from which a killed run goes on.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: str = Field(min_length=1)
     passes: tuple[dict[str, Share], ...] = ()
@@ -48,26 +74,8 @@ class TrainingSettings(BaseModel):
     max_query_length: int = Field(default=64, ge=8)
     max_answer_length: int = Field(default=30, ge=1)
     windows: Literal["all", "answer"] = "all"
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=4e-5, gt=0)
-    warmup_steps: int | None = Field(default=None, ge=0)
-    warmup_proportion: float = Field(default=0.1, ge=0, le=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    freeze: tuple[str, ...] = ()
-    precision: Literal["auto", "bf16", "float32"] = "auto"
-    compile: bool = False
     save_dtype: Literal["float16", "float32"] = "float16"
-    save_minutes: float = Field(default=2.0, gt=0)
-    seed: int = 0
-
-    def learning_rate_at(self, step: int, steps: int) -> float:
-        """The learning rate of step `step` (from 0) of `steps`."""
-        warmup = round(self.warmup_proportion * steps) if self.warmup_steps is None else self.warmup_steps
-        if step < warmup:
-            return self.learning_rate * (step + 1) / warmup
-        return self.learning_rate * (steps - step) / max(1, steps - warmup)
 
 
 def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSettings:

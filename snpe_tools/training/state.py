@@ -29,6 +29,11 @@ class History:
         """Steps done."""
         return len(self.losses)
 
+    @property
+    def tokens_per_second(self) -> float:
+        """Padding included."""
+        return round(self.tokens / max(self.seconds, 1e-9), 1)
+
 
 class StateFile:
     """The state of a run on disk; whole or not there.

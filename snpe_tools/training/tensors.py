@@ -28,12 +28,12 @@ def model_inputs(model: nn.Module, windows: Windows, rows: NDArray[np.intp], len
     return {name: torch.from_numpy(array.astype(np.int64)).to(device) for name, array in arrays.items()}
 
 
-def padded_length(model: nn.Module, labelled: Labelled, rows: NDArray[np.intp]) -> int:
+def padded_length(model: nn.Module, windows: Windows, rows: NDArray[np.intp]) -> int:
     """Tokens that `model` always takes; else those of the longest window, up to a multiple of 16: few shapes."""
     if fixed := getattr(model, "length", 0):
         return int(fixed)
-    longest = int(labelled.windows.attention_mask[rows].sum(axis=1).max())
-    return min(-(-longest // _MULTIPLE) * _MULTIPLE, labelled.windows.length)
+    longest = int(windows.attention_mask[rows].sum(axis=1).max())
+    return min(-(-longest // _MULTIPLE) * _MULTIPLE, windows.length)
 
 
 def answer_loss(model: nn.Module, labelled: Labelled, rows: NDArray[np.intp]) -> tuple[Tensor, int]:
@@ -41,7 +41,7 @@ def answer_loss(model: nn.Module, labelled: Labelled, rows: NDArray[np.intp]) ->
 
     Padding never competes: its logits are left out of the softmax.
     """
-    length = padded_length(model, labelled, rows)
+    length = padded_length(model, labelled.windows, rows)
     given = model_inputs(model, labelled.windows, rows, length)
     output = model(**given)
     losses = cross_entropies(output, labelled, rows, given["attention_mask"] == 0)

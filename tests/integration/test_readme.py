@@ -138,10 +138,23 @@ def test_the_training_commands(
     assert (clone / "my-checkpoint" / "model.safetensors").is_file()
 
 
-def _rows() -> list[str]:
+def test_the_distillation_command(shell: Callable[[str], str], clone: Path, tmp_path: Path) -> None:
+    """With the shipped teacher; our own questions and their passages stand in for the data."""
+    rows, asked, words = tmp_path / "rows.jsonl", tmp_path / "asked.json", tmp_path / "words.txt"
+    rows.write_text("".join(_rows("mobilebert-small.toml")))
+    asked.write_text(json.dumps({"data": json.loads(SHIPPED_QUESTIONS.read_text())["data"][:1]}))
+    words.write_text("\n".join(json.loads(row)["context"] for row in rows.read_text().splitlines()))
+    text = (ROOT / "generating_model" / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^snpe-tools distill .*$", text, re.MULTILINE)
+    given = command.replace("qa-train-mix.jsonl.xz", str(rows)).replace("english-text.tar.xz", str(words))
+    assert "7.7 M parameters" in shell(f"{given} --eval {asked} --share 0.2")
+    assert (clone / "Models" / "my-mobilebert" / "checkpoint" / "model.safetensors").is_file()
+
+
+def _rows(recipe_name: str = "minilm-qa.toml") -> list[str]:
     from snpe_tools.qa.squad import load_questions
 
-    recipe = (ROOT / "generating_model" / "minilm-qa.toml").read_text(encoding="utf-8")
+    recipe = (ROOT / "generating_model" / recipe_name).read_text(encoding="utf-8")
     sources = sorted(set(re.findall(r'^"?([\w.]+)"? = (?:1\.0|0\.45)$', recipe, re.MULTILINE)) - {"max_grad_norm"})
     return [
         json.dumps(

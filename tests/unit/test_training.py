@@ -164,7 +164,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(steps: int, wa
     assert rates[-1] == min(rates[peak:])
 
 
-@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("minilm*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(file: Path) -> None:
     assert load_settings(file, {"epochs": 3}).epochs == 3
 

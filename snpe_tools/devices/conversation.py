@@ -18,12 +18,27 @@ _NOISE = 1 << 16
 """Bytes that a login shell may print before a script starts."""
 
 
+_TICK = 1.0
+"""Seconds between two looks at whether the whole is to stop."""
+
+
 class OverTimeError(Exception):
     """The script ran longer than it was allowed to; it was killed."""
 
 
+class StoppedError(Exception):
+    """Another thread stopped it; it was killed."""
+
+
 def converse(
-    transport: Transport, text: str, *, sink: Sink, patience: float, limit: float, chunks: Iterable[bytes] = ()
+    transport: Transport,
+    text: str,
+    *,
+    sink: Sink,
+    patience: float,
+    limit: float,
+    chunks: Iterable[bytes] = (),
+    stop: threading.Event | None = None,
 ) -> int:
     """Run the script `text`, and give its exit status as its own shell saw it.
 
@@ -32,10 +47,12 @@ def converse(
         patience: seconds of silence after which the device is asked whether it is still there.
         limit: seconds after which the script is killed.
         chunks: its standard input.
+        stop: once it is set, the script is killed.
 
     Raises:
         ConnectionError: the line broke before the script ended.
         OverTimeError: it ran past `limit`.
+        StoppedError: `stop` was set.
     """
     frame = Frame()
     stream = transport.open(frame.around(text), patience)
@@ -43,7 +60,7 @@ def converse(
     feeder = _Feeder(stream, chunks)
     try:
         feeder.start()
-        for data in _received(transport, stream, feeder, patience, time.monotonic() + limit):
+        for data in _received(transport, stream, feeder, patience, time.monotonic() + limit, stop):
             reader.take(data)
             if reader.status is not None:
                 return reader.status
@@ -61,23 +78,33 @@ def converse(
 
 
 def _received(
-    transport: Transport, stream: Stream, feeder: _Feeder, patience: float, deadline: float
+    transport: Transport,
+    stream: Stream,
+    feeder: _Feeder,
+    patience: float,
+    deadline: float,
+    stop: threading.Event | None,
 ) -> Iterator[bytes]:
     """What arrives until the stream ends. Silence is allowed as long as the device answers something else."""
-    sent = 0
+    sent, heard = 0, time.monotonic()
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
             raise OverTimeError
+        if stop and stop.is_set():
+            raise StoppedError
         try:
-            data = stream.receive(min(patience, left))
+            data = stream.receive(min(_TICK, patience, left))
         except TimeoutError:
+            if time.monotonic() - heard < patience:
+                continue
             if time.monotonic() < deadline and feeder.sent == sent:
                 _ask(transport, patience)
-            sent = feeder.sent
+            sent, heard = feeder.sent, time.monotonic()
             continue
         if not data:
             return
+        heard = time.monotonic()
         yield data
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from snpe_tools.devices.address import DeviceAddress
-from snpe_tools.devices.conversation import OverTimeError, Sink, converse
+from snpe_tools.devices.conversation import OverTimeError, Sink, StoppedError, converse
 from snpe_tools.devices.shell import Script, command_text
 from snpe_tools.devices.transport import Transport
 from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
@@ -71,6 +72,7 @@ class Device:
         self.transport = transport
         self.patience = patience
         self._root = root
+        self._stopped = threading.Event()
 
     @property
     def address(self) -> DeviceAddress:
@@ -99,6 +101,10 @@ class Device:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """Kill what other threads run there now or later; for an interrupt that only the main thread hears of."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Disconnect."""
@@ -170,7 +176,17 @@ class Device:
     def stream(self, text: str, *, sink: Sink, timeout: float, chunks: Iterable[bytes] = ()) -> int:
         """Run shell text; `sink` receives its output as bytes. Gives the exit status; see `run` for the rest."""
         try:
-            return converse(self.transport, text, sink=sink, patience=self.patience, limit=timeout, chunks=chunks)
+            return converse(
+                self.transport,
+                text,
+                sink=sink,
+                patience=self.patience,
+                limit=timeout,
+                chunks=chunks,
+                stop=self._stopped,
+            )
+        except StoppedError as problem:
+            raise DeviceError("it was interrupted, and what ran there was killed.", address=str(self)) from problem
         except OverTimeError as problem:
             raise DeviceError(
                 f"`{text.splitlines()[-1][:100]}` did not end within {timeout:g} seconds, and was killed.",

@@ -34,7 +34,7 @@ class Member:
 
 
 def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
-    """Ask every device what it is, all at once."""
+    """Ask every device what it is, all at once. One that has two names, as `adb` and `adb:SERIAL`, is there once."""
 
     def ask(address: DeviceAddress) -> Member:
         try:
@@ -44,12 +44,13 @@ def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
             return Member(address, problem=problem)
 
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        return [*pool.map(ask, addresses)]
+        found = {str(member): member for member in pool.map(ask, addresses)}
+    return [*found.values()]
 
 
 @dataclass
 class Fleet:
-    """Runs on several devices; an interrupt disconnects all of them.
+    """Runs on several devices; an interrupt ends all of them.
 
     Attributes:
         wishes: what each device is to do it with, by its address.
@@ -92,16 +93,16 @@ class Fleet:
             for _ in as_completed(futures.values()):
                 pass
         except BaseException:
-            self.disconnect()
+            self.stop()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
         return futures
 
-    def disconnect(self) -> None:
-        """Let go of every device, whatever it does."""
+    def stop(self) -> None:
+        """End what runs on every device."""
         for device in self._open:
-            device.close()
+            device.stop()
 
 
 @dataclass(frozen=True)

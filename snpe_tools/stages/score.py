@@ -95,6 +95,7 @@ def score(  # noqa: PLR0913 - the options of one command
     space, file, toolchain = Workspace(root, recipe.name), evaluation_file(data), choose_for(recipe)
     asked = load_questions(file)
     asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
+    devices = DeviceStages.find(targets.devices, space, recipe.parsed_precision, recipe.parsed_socs, wish, shard=shard)
     with space.locked():
         precisions = list(dict.fromkeys([*_also(targets), recipe.parsed_precision]))
         for precision in precisions:
@@ -103,9 +104,6 @@ def score(  # noqa: PLR0913 - the options of one command
         windows = make_windows(asked, load_tokenizer(space.tokenizer), recipe.sequence_length)
         sampled = recipe.emulated_questions if questions is None else 0
         on = _Emulation(space, recipe.parsed_socs, sampled, workers, executor)
-        devices = DeviceStages.find(
-            targets.devices, space, recipe.parsed_precision, recipe.parsed_socs, wish, shard=shard
-        )
         stages = [*_stages(recipe, precisions if targets.host else [], on), *devices.stages(sampled)]
         scores = compare(stages, windows, max_drop=max_drop)
         scores = replace(scores, lost=scores.lost + devices.lost())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -13,13 +14,14 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import prepare, run
-from snpe_tools.devices import Device
+from snpe_tools.devices import Device, DeviceAddress
 from snpe_tools.devices.fake import FakeTransport, Faults
 from snpe_tools.devices.runtimes import choosing
 from snpe_tools.devices.runtimes.wheel import x86_libraries
 from snpe_tools.errors import DeviceError, DeviceLostError, SetupError, StorageError, UsageError
 from snpe_tools.socs import BY_NAME
 from snpe_tools.stages.device import DeviceRun, Wish, run_connected, run_on_device
+from snpe_tools.stages.fleet import Fleet, Member, look
 from snpe_tools.stages.results import read_results
 from snpe_tools.tensors import read_list
 from tests import device_double, sshd
@@ -272,3 +274,26 @@ def test_a_device_that_is_full(model: Tiny, tmp_path: Path) -> None:
     full = Device(FakeTransport(tmp_path / "board", Faults(space=1 << 20)))
     with pytest.raises(StorageError, match="no space left on the device"):
         run_connected(full, model.dlc, read_list(model.listed), tmp_path / "results")
+
+
+def test_a_run_that_hangs(model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device_double.make_phone(tmp_path / "phone")
+    sdk = device_double.make_sdk(tmp_path / "sdk", program=b"#!/bin/sh\necho begun\nsleep 600\n")
+    with device_double.sdk_named(sdk, monkeypatch), pytest.raises(DeviceError, match="did not end within 2 seconds"):
+        run_on_device(f"fake:{tmp_path / 'phone'}", model.dlc, model.listed, tmp_path / "results", wish=Wish(timeout=2))
+    assert (tmp_path / "results.log").read_text() == "begun\n"
+
+
+def test_a_run_that_is_interrupted(model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while two devices run: both are let go at once, whatever they do."""
+    program = f"#!/bin/sh\nmkdir '{tmp_path}/once' && kill -INT {os.getpid()}\nsleep 600\n".encode()
+    sdk = device_double.make_sdk(tmp_path / "sdk", program=program)
+    members = look([DeviceAddress("fake", str(device_double.make_phone(tmp_path / name))) for name in ("one", "two")])
+    fleet = Fleet({str(member): Wish() for member in members})
+
+    def job(member: Member) -> Callable[[], DeviceRun]:
+        return lambda: fleet.run(member, model.dlc, model.listed, tmp_path / member.address.target[-3:])
+
+    with device_double.sdk_named(sdk, monkeypatch), pytest.raises(KeyboardInterrupt):
+        fleet.at_once({str(member): job(member) for member in members})
+    assert not fleet.runs

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.devices.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.devices.address import DeviceAddress, Targets, parse_addresses, parse_targets
 from snpe_tools.devices.device import Finished
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.failures import failed, find_cause
@@ -28,11 +28,11 @@ from snpe_tools.devices.runtimes.sdk import find_device_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import unpack
 from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import DeviceError, ExecutionError, SetupError, UsageError
+from snpe_tools.errors import DeviceError, ExecutionError, InputError, SetupError, UsageError
 from snpe_tools.socs import BY_NAME, DEFAULT
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.device_bench import percentile
-from snpe_tools.stages.fleet import Fleet, Member, run_sharded
+from snpe_tools.stages.fleet import Fleet, Member, look, run_sharded
 from tests import device_double
 
 FLOAT = BY_CODE[0x232]
@@ -292,3 +292,14 @@ def test_more_devices_than_rows() -> None:
     shares = list(run_sharded(Fleet({}), MEMBERS, range(2), carry_out))
     assert [share.rows for share in shares] == [(0,), (1,)]
     assert len(seen) == 2
+
+
+def test_every_device_is_there_once(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "device")
+    names = [f"fake:{tmp_path / name}" for name in ("device", "link", "other")]
+    found = look(parse_addresses(",".join(names)))
+    assert [str(member) for member in found] == [names[0], names[2]]
+    assert all(member.facts for member in found)
+    (tmp_path / "file").write_text("no folder")
+    (broken,) = look(parse_addresses(f"fake:{tmp_path / 'file'}"))
+    assert isinstance(broken.problem, InputError)

@@ -35,6 +35,26 @@ class StageRow(BaseModel):
     f1_ties: tuple[float, float]
 
 
+class DeviceRow(BaseModel):
+    """A device that was asked; see `DeviceRun.record`."""
+
+    device: str
+    model: str
+    soc: str
+    htp: str
+    os: str
+    runtime: str
+    profile: str
+    emulated: bool
+
+
+class LostRow(BaseModel):
+    """A stage that gave no answers; see `Lost`."""
+
+    stage: str
+    error: str
+
+
 class Accuracy(BaseModel):
     """accuracy.json."""
 
@@ -52,6 +72,8 @@ class Accuracy(BaseModel):
     created: str
     stages: list[StageRow]
     pairs: list[Pair]
+    devices: list[DeviceRow] = []
+    lost: list[LostRow] = []
 
 
 class GridRow(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,8 @@ import numpy as np
 from snpe_tools.errors import OnnxError, SetupError, UsageError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.precision import Precision
+from snpe_tools.quantization.converts import insert_converts
+from snpe_tools.quantization.plan import Plan
 from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _SCHEMES = {"min-max": "min_max", "mse": "tf_enhanced", "percentile": "percentil
 """AIMET's names. Its tf_enhanced scheme minimizes the squared error of rounding plus clipping."""
 
 
+_WIDE_BITS = 16
 _RULES = "htp_v73"
 """AIMET's rules of Hexagon v73, the same as those of v75, v79 and v81. The DLCs run on v68 and v69 as well, which the
 integration tests check; under AIMET's own rules for those the converter refuses int32 biases.
@@ -40,12 +43,14 @@ class QuantizationOptions:
         method: how activation ranges become encodings.
         per_channel: one weight encoding per output channel instead of one per tensor.
         percentile: share of values that stay inside the range, in percent, for the percentile method.
+        plan: which activations get 16 bits, of a mixed precision.
     """
 
     precision: Precision
     method: Method = "min-max"
     per_channel: bool = True
     percentile: float = 99.99
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,13 @@ class Simulator:
             if quantizer.enabled
         }
 
+    def widen(self, tensors: Collection[str]) -> None:
+        """Give these activations 16 bits, and all others those of the precision; calibrate again afterwards."""
+        for name in self.sim.activation_names:
+            if name in self.sim.qc_quantize_op_dict:
+                bits = _WIDE_BITS if name in tensors else self.options.precision.activations
+                self.sim.qc_quantize_op_dict[name].set_bitwidth(bits)
+
     def calibrate_from_ranges(self, ranges: Ranges, constants: Mapping[str, Array]) -> None:
         """Set min-max encodings from observed ranges, with no further inference."""
         observed = ranges.as_dict()
@@ -148,7 +160,10 @@ class Simulator:
         either side. On a BERT of 6 layers int32 biases removed 26 Dequantize and 13 Quantize operations from the DLC.
         """
         with _quiet():
-            return self.sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True)
+            model = self.sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True)
+        if self.options.precision.mixed:
+            insert_converts(model)
+        return model
 
     def encodings(self, version: Literal["0.6.1", "1.0.0"]) -> dict[str, Any]:
         """The encodings file's content, in the AIMET format `version`."""

@@ -172,9 +172,9 @@ def versions() -> dict[str, str]:
 
 
 _MAKE_NOTHING = {
-    "cli", "layerwise", "reporting", "training",
+    "cli", "layerwise", "reporting", "training", "tuning",
     "answer_sheet.py", "compare.py", "comparison.py", "doctor.py", "dry_run.py", "explain.py", "layerwise.py",
-    "report.py", "run.py", "qat.py", "score.py", "sdk_doctor.py", "significance.py", "train.py",
+    "report.py", "run.py", "qat.py", "score.py", "sdk_doctor.py", "significance.py", "train.py", "tune.py",
 }  # fmt: skip
 """Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
 

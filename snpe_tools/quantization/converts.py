@@ -9,6 +9,7 @@ Both grids have the same range: 65535 = 255 x 257, so that every 8-bit value is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,17 @@ _WIDE, _NARROW = np.dtype(np.uint16), np.dtype(np.uint8)
 _FULL = {_NARROW: 255, _WIDE: 65535}
 
 
-def insert_converts(model: onnx.ModelProto) -> int:
+def insert_converts(model: onnx.ModelProto, narrow: Mapping[str, tuple[float, float]] | None = None) -> int:
     """Put a Convert wherever an operation reads an activation of another width than it computes in; in place.
 
     Args:
         model: QDQ, activations unsigned.
+        narrow: range (low, high) that 8 bits shall span, by float tensor, where it is not all that 16 bits do.
 
     Returns:
         How many were put in: one for each tensor and width, however many operations read it.
     """
-    return _Converter(model).convert()
+    return _Converter(model, narrow or {}).convert()
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,23 @@ class _Encoding:
             scale, zero = self.scale * np.float32(_FINER), np.rint(self.zero.astype(np.float64) / _FINER)
         return _Encoding(scale.astype(np.float32), zero.astype(width))
 
+    def spanning(self, low: float, high: float) -> _Encoding:
+        """8 bits from `low` to `high`, symmetric where this one is."""
+        full, middle = _FULL[_NARROW], _FULL[_NARROW] // 2 + 1
+        if self.zero.reshape(()) == _FULL[_WIDE] // 2 + 1:
+            step, zero = max(-low, high) / (middle - 1), float(middle)
+        else:
+            step = (max(high, 0.0) - min(low, 0.0)) / full
+            zero = np.rint(-min(low, 0.0) / step)
+        shape = self.scale.shape
+        return _Encoding(np.full(shape, step, np.float32), np.full(shape, zero, np.uint8))
+
 
 class _Converter:
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, narrow: Mapping[str, tuple[float, float]]) -> None:
         from onnx import numpy_helper
 
-        self._graph = model.graph
+        self._graph, self._narrow = model.graph, narrow
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._array = numpy_helper.to_array
         self._writer = node_by_output(model.graph.node)
@@ -96,10 +109,17 @@ class _Converter:
                 if node.op_type in _ELEMENTWISE:
                     node.input[place] = self._requantized(name, encoding.at(width))
             elif not (node.op_type == "MatMul" and place == 1 and width == _WIDE):
-                node.input[place] = self._converted(name, encoding.at(width))
+                wanted = self._wanted(name, encoding, width)
+                node.input[place] = self._converted(name, wanted)
                 if place == 0 and node.op_type in _PRODUCTS and self._has_bias(node):
-                    ratio = encoding.at(width).scale.astype(np.float64) / encoding.scale
+                    ratio = wanted.scale.astype(np.float64) / encoding.scale
                     node.input[_BIAS] = self._rescaled(node.input[_BIAS], ratio, node.name)
+
+    def _wanted(self, name: str, encoding: _Encoding, width: _Width) -> _Encoding:
+        """The encoding behind a Convert."""
+        stored = self._writer[self._writer[name].input[0]]
+        ends = self._narrow.get(stored.input[0]) if width == _NARROW else None
+        return encoding.at(width) if ends is None else encoding.spanning(*ends)
 
     def _width_of(self, node: onnx.NodeProto) -> _Width | None:
         """In which width a node computes: that of the first quantized tensor behind it."""

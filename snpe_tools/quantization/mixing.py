@@ -9,6 +9,8 @@ from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.quantization.operations import Operation, select
 from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.simulator import Simulator
+from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx
@@ -46,6 +48,27 @@ def adjusted(
                 low, high = found[operation.tensor]
                 found[operation.tensor] = (low * kept_low, high * kept_high)
     return Ranges.from_dict(found, ranges.windows)
+
+
+def apply_plan(
+    simulator: Simulator, plan: Plan, ranges: Ranges, floors: Mapping[str, float], constants: Mapping[str, Array]
+) -> None:
+    """Set all encodings of a simulator as a plan wants them.
+
+    What has 16 bits spans all that was observed: only its readers of 8 bits, behind a Convert, see the narrower range.
+
+    Args:
+        ranges, floors: observed on the simulator's model.
+        constants: float constants of that model.
+
+    Raises:
+        RecipeError: the plan names an operation that the model does not have.
+    """
+    observed, wanted = ranges.as_dict(), adjusted(ranges, plan, simulator.operations, floors).as_dict()
+    wide = [tensor for tensor in wide_tensors(simulator.operations, plan) if tensor in observed]
+    simulator.widen(wide_tensors(simulator.operations, plan), {tensor: wanted[tensor] for tensor in wide})
+    final = wanted | {tensor: observed[tensor] for tensor in wide}
+    simulator.calibrate_from_ranges(Ranges.from_dict(final, ranges.windows), constants)
 
 
 def wide_tensors(operations: Sequence[Operation], plan: Plan) -> list[str]:

@@ -69,6 +69,11 @@ def find_operations(model: onnx.ModelProto, quantized: Collection[str]) -> list[
     return found
 
 
+def moved_from(model: onnx.ModelProto, quantized: Collection[str]) -> dict[str, str]:
+    """Which quantized tensor each tensor is, moved at most."""
+    return _Walk(model, quantized).source
+
+
 class _Walk:
     """One pass over the nodes: which quantized tensor each tensor is a moved copy of, and who reads it."""
 

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from snpe_tools.errors import OnnxError, SetupError, UsageError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.precision import Precision
 from snpe_tools.quantization.converts import insert_converts
+from snpe_tools.quantization.operations import Operation, find_operations, moved_from
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.spec import Array
 
@@ -87,7 +89,8 @@ class Simulator:
     """
 
     def __init__(self, model: onnx.ModelProto, options: QuantizationOptions) -> None:
-        self.options = options
+        self.options, self._model = options, model
+        self._narrow: dict[str, tuple[float, float]] = {}
         quantsim = _aimet()
         copy = type(model)()
         copy.CopyFrom(model)
@@ -126,8 +129,18 @@ class Simulator:
             if quantizer.enabled
         }
 
-    def widen(self, tensors: Collection[str]) -> None:
-        """Give these activations 16 bits, and all others those of the precision; calibrate again afterwards."""
+    @cached_property
+    def operations(self) -> list[Operation]:
+        """The operations that get an activation encoding, in order of execution."""
+        return find_operations(self._model, self.activations)
+
+    def widen(self, tensors: Collection[str], narrow: Mapping[str, tuple[float, float]] | None = None) -> None:
+        """Give these activations 16 bits, and all others those of the precision; calibrate again afterwards.
+
+        Args:
+            narrow: the ranges that their readers of 8 bits see; their own where nothing is told.
+        """
+        self._narrow = dict(narrow or {})
         for name in self.sim.activation_names:
             if name in self.sim.qc_quantize_op_dict:
                 bits = _WIDE_BITS if name in tensors else self.options.precision.activations
@@ -162,7 +175,8 @@ class Simulator:
         with _quiet():
             model = self.sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True)
         if self.options.precision.mixed:
-            insert_converts(model)
+            source = moved_from(self._model, self.activations)
+            insert_converts(model, {name: self._narrow[of] for name, of in source.items() if of in self._narrow})
         return model
 
     def encodings(self, version: Literal["0.6.1", "1.0.0"]) -> dict[str, Any]:

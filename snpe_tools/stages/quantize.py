@@ -22,8 +22,7 @@ from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
-from snpe_tools.quantization.mixing import adjusted, prepared, wide_tensors
-from snpe_tools.quantization.operations import find_operations
+from snpe_tools.quantization.mixing import apply_plan, prepared, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
@@ -120,15 +119,14 @@ def _plan(options: QuantizationOptions) -> Plan:
 
 def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: Calibration, ranges: Ranges | None) -> None:
     method, plan = simulator.options.method, simulator.options.plan or Plan()
-    operations = find_operations(model, simulator.activations)
-    simulator.widen(wide_tensors(operations, plan))
     if method == "min-max":
         observed = ranges or calibration.observe()
         if ranges is None:
             warn_outside_fp16(observed)
         floors = calibration.score_floors() if plan.score_floor else {}
-        simulator.calibrate_from_ranges(adjusted(observed, plan, operations, floors), constants(model))
+        apply_plan(simulator, plan, observed, floors, constants(model))
         return
+    simulator.widen(wide_tensors(simulator.operations, plan))
     with progress(f"calibrating ({method})", len(calibration)) as advance:
         simulator.calibrate(calibration.windows(), advance)
 

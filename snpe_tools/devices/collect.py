@@ -15,8 +15,9 @@ from snpe_tools.errors import UsageError
 _NAME = re.compile(r"(bundles|staging|runs)/([A-Za-z0-9._+-]{1,200})")
 _LIST = f"""cd -- "$1" 2>/dev/null || exit 0
 for ONE in bundles/* staging/* runs/*; do
-  # A run that lasts writes into a folder of its folder, and so does a push.
-  [ -d "$ONE" ] && [ -z "$(find "$ONE" ! -mmin +"$2" | head -n 1)" ] && echo "old $ONE"
+  # A run that lasts writes into a folder of its folder, and so does a push. A `find` that fails makes nothing old.
+  [ -d "$ONE" ] && [ "$(find "$ONE" -maxdepth 0 -mmin +"$2")" ] || continue
+  [ "$(find "$ONE" ! -mmin +"$2" | head -n 1)" ] || echo "old $ONE"
 done
 for RUN in runs/*; do [ -f "$RUN/{USES}" ] && echo "run $RUN" && sed 's/^/uses /' "$RUN/{USES}"; done
 true

@@ -217,6 +217,15 @@ def test_what_several_runs_need_stays(device: Device, tmp_path: Path) -> None:
         assert collect(device).folders == (f"bundles/{names[4]}",)
 
 
+def test_nothing_is_old_where_find_knows_no_ages(transport: FakeTransport, tmp_path: Path) -> None:
+    folder = tmp_path / "device/.cache/snpe-tools/bundles/dlc-1"
+    folder.mkdir(parents=True)
+    age(folder)
+    _tool(transport, "find", "echo 'find: unknown -mmin' >&2; exit 1")
+    assert collect(Device(transport)).folders == ()
+    assert folder.is_dir()
+
+
 @pytest.mark.parametrize("kind", ["runs", "staging"])
 def test_what_is_still_written_stays(device: Device, tmp_path: Path, kind: str) -> None:
     """A run that lasts writes only below `output`, and a long push into one file."""

@@ -6,6 +6,7 @@ looks for its libraries where the linker and the DSP would, and fails with their
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,12 @@ def sdk_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with monkeypatch.context() as patch:
         patch.setenv("SNPE_ROOT", str(root))
         yield root
+
+
+def age(folder: Path) -> None:
+    """Make a folder and all in it look as if nobody had used it for years."""
+    for entry in (*folder.rglob("*"), folder):
+        os.utime(entry, (0, 0), follow_symlinks=False)
 
 
 def _program(file: Path, text: str) -> None:

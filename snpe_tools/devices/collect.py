@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.device import Device
 from snpe_tools.devices.run_folder import USES
 from snpe_tools.devices.shell import Script
@@ -13,8 +14,10 @@ from snpe_tools.errors import UsageError
 
 _NAME = re.compile(r"(bundles|staging|runs)/([A-Za-z0-9._+-]{1,200})")
 _LIST = f"""cd -- "$1" 2>/dev/null || exit 0
-for KIND in bundles staging runs; do
-  [ -d $KIND ] && find $KIND -mindepth 1 -maxdepth 1 -type d -mmin +"$2" | sed 's/^/old /'
+for ONE in bundles/* staging/* runs/*; do
+  # A run that lasts writes into a folder of its folder, and so does a push. A `find` that fails makes nothing old.
+  [ -d "$ONE" ] && [ "$(find "$ONE" -maxdepth 0 -mmin +"$2")" ] || continue
+  [ "$(find "$ONE" ! -mmin +"$2" | head -n 1)" ] || echo "old $ONE"
 done
 for RUN in runs/*; do [ -f "$RUN/{USES}" ] && echo "run $RUN" && sed 's/^/uses /' "$RUN/{USES}"; done
 true
@@ -61,7 +64,7 @@ def collect(device: Device, *, keep: Collection[str] = (), idle: int = 7 * 24 * 
         return Collected((), 0)
     listed = "".join(f"{name}\0" for name in folders).encode()
     size = device.check(Script.over(_REMOVE, device.root), chunks=[listed], timeout=600).strip()
-    return Collected(folders, int(size) * 1024 if size.isdecimal() else 0)
+    return Collected(folders, (decimal(size) or 0) * 1024)
 
 
 def _needed(lines: Sequence[Sequence[str]], doomed: Sequence[str]) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from snpe_tools.devices.address import DeviceAddress
+from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.conversation import OverTimeError, Sink, StoppedError, converse
 from snpe_tools.devices.shell import Script, command_text
 from snpe_tools.devices.transport import Transport
@@ -228,9 +229,9 @@ class Device:
         text = self.check(Script.of("if [ -f {} ]; then wc -c < {}; else echo none; fi", target, target)).strip()
         if text == "none":
             return -1
-        if not text.isdecimal():
+        if (size := decimal(text)) is None:
             raise DeviceError(f"the size of {target} was answered with {text[:80]!r}.", address=str(self))
-        return int(text)
+        return size
 
     def pull(
         self,

@@ -16,9 +16,10 @@ from snpe_tools.progress import say
 
 @contextmanager
 def pushing(device: Device, name: str) -> Iterator[str]:
-    """Hold the lock, and give what names this machine in a folder on the device.
+    """Hold the lock, and give what names this machine and its name for the device in a folder there.
 
-    Since nobody else writes to a folder of that name, one that a broken push left can be used as it is.
+    Since nobody else writes to a folder of that name, one that a broken push left can be used as it is. The lock is
+    that of a name too: one device under two names has two locks, and two folders.
 
     Raises:
         StorageError: the cache folder of this machine cannot be written.
@@ -36,13 +37,13 @@ def pushing(device: Device, name: str) -> Iterator[str]:
             say(f"{device}: another run is pushing the same files; waiting for it.")
             lock.acquire()
         try:
-            yield _sender(cache / "sender")
+            yield _sender(cache / "sender", device)
         finally:
             lock.release()
 
 
-def _sender(file: Path) -> str:
-    """Some digits that this machine's user keeps. Two first runs at once may disagree, once."""
+def _sender(file: Path, device: Device) -> str:
+    """Some digits, from those that this machine's user keeps. Two first runs at once may disagree, once."""
     if not file.is_file():
         write_text(file, secrets.token_hex(8))
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(file.read_bytes() + str(device).encode()).hexdigest()[:16]

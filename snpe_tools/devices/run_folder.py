@@ -32,7 +32,8 @@ def run_folder(device: Device, *, needed: int = 0, uses: Sequence[str] = ()) -> 
     runs = f"{device.root}/runs"
     require_space(device, runs, free_space(device, runs), needed)
     folder = f"{runs}/{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}"
-    device.check(Script.of("mkdir -- {} && cat > {}", folder, f"{folder}/{USES}"), chunks=["\n".join(uses).encode()])
+    listed = "".join(f"{use}\n" for use in uses).encode()
+    device.check(Script.of("mkdir -- {} && cat > {}", folder, f"{folder}/{USES}"), chunks=[listed])
     try:
         yield folder
     except BaseException:

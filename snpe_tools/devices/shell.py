@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from snpe_tools.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REST = 12
+"""Bytes that may follow a mark's token before its line break: a space, ten digits, a carriage return."""
+_BEGUN = re.compile(rb"(?: (?:\d{1,10}\r?)?)?")
+"""What may have arrived of them."""
 _LONGEST = 30_000
 """Bytes of a script: ADB takes 64 KiB, and quotes inside quotes need more room."""
 
@@ -85,12 +89,17 @@ class Frame:
     def safe(self, data: bytes) -> int:
         """How many bytes of `data`, which has no whole mark, cannot belong to one that begins in it."""
         token = self.token.encode()
-        if (start := data.find(token)) >= 0:
-            return start
-        longest = min(len(token), len(data))
-        return len(data) - next((size for size in range(longest, 0, -1) if data.endswith(token[:size])), 0)
+        starts = range(max(0, len(data) - len(token) - _REST), len(data))
+        return next((start for start in starts if _may_begin(token, data[start:])), len(data))
 
     @property
     def mark(self) -> re.Pattern[bytes]:
         """Finds either mark; group 1 is its number."""
         return re.compile(self.token.encode() + rb" (\d{1,10})\r?\n")
+
+
+def _may_begin(token: bytes, data: bytes) -> bool:
+    """Whether `data` is the beginning of a mark."""
+    if len(data) < len(token):
+        return token.startswith(data)
+    return data.startswith(token) and _BEGUN.fullmatch(data, len(token)) is not None

@@ -35,9 +35,13 @@ class Splitter:
         self._advance = advance
         self._open = ExitStack()
         self._left = 0
-        self._next()
 
     def __enter__(self) -> Self:
+        try:
+            self._next()
+        except BaseException:  # an empty file that comes first is checked here, and may be wrong
+            self._open.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
+from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.device import LISTED, MINUTE, Device
 from snpe_tools.devices.manifest import MANIFEST, SHA, Entry, Manifest, parse_listing
 from snpe_tools.devices.shell import Script
@@ -101,11 +102,19 @@ def _listed(device: Device, folder: str) -> dict[str, Expected]:
     lines = device.check(script, folder=folder, timeout=_LONG, keep=LISTED).split("\n")
     break_at = lines.index("") if "" in lines else len(lines)
     hashes, sizes = parse_listing(lines[:break_at]), dict(_size(line) for line in lines[break_at + 1 :] if line)
-    if hashes.keys() != sizes.keys() or len(hashes) != break_at:
+    if hashes.keys() != sizes.keys() or len(hashes) != break_at or _nested(hashes):
         raise DeviceError(f"{folder} has files with unusual names, or changes meanwhile.", address=str(device))
-    return {name: Expected(sizes[name], hashes[name]) for name in sorted(hashes)}
+    found = {name: Expected(size, hashes[name]) for name, size in sorted(sizes.items()) if size is not None}
+    if len(found) != len(sizes):
+        raise DeviceError(f"{folder}: the sizes of its files are no numbers.", address=str(device))
+    return found
 
 
-def _size(line: str) -> tuple[str, int]:
+def _nested(names: Collection[str]) -> bool:
+    """Whether one name is a file and a folder of others, which no real folder has."""
+    return any(str(parent) in names for name in names for parent in PurePosixPath(name).parents)
+
+
+def _size(line: str) -> tuple[str, int | None]:
     size, _, name = line.partition(" ")
-    return name.removeprefix("./"), int(size) if size.isdecimal() else -1
+    return name.removeprefix("./"), decimal(size)

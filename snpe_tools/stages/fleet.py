@@ -70,20 +70,31 @@ class Fleet:
         Raises:
             SnpeToolsError: why it failed.
         """
-        wish = self.wishes[str(member)]
         try:
-            if member.problem:
-                raise member.problem
-            with connect(member.address, root=wish.root) as device:
-                self._open.append(device)
-                done = run_connected(device, dlc, read_list(listed), folder, wish=wish)
+            done = self._run(member, dlc, listed, folder)
         except SnpeToolsError as problem:
-            with self._lock:
-                self.lost[str(member)] = problem
+            self._lose(member, problem)
             raise
+        except Exception as problem:
+            hint = "If this machine has space and permission, it is a defect of snpe-tools: please report it."
+            told = DeviceError(f"{type(problem).__name__}: {problem}", hint, address=str(member))
+            self._lose(member, told)  # the results of the others stay
+            raise told from problem
         with self._lock:
             self.runs.append(done)
         return done
+
+    def _run(self, member: Member, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
+        wish = self.wishes[str(member)]
+        if member.problem:
+            raise member.problem
+        with connect(member.address, root=wish.root) as device:
+            self._open.append(device)
+            return run_connected(device, dlc, read_list(listed), folder, wish=wish)
+
+    def _lose(self, member: Member, problem: SnpeToolsError) -> None:
+        with self._lock:
+            self.lost[str(member)] = problem
 
     def at_once(self, jobs: Mapping[str, Callable[[], T]]) -> dict[str, Future[T]]:
         """Start all jobs, a thread for each; wait until they have ended, however they did."""

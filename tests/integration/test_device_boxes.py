@@ -17,6 +17,7 @@ from snpe_tools.devices.fake import FakeTransport
 from snpe_tools.devices.run_folder import run_folder
 from snpe_tools.devices.transfer import pull_folder
 from snpe_tools.errors import DeviceError
+from tests.device_double import age
 
 
 @pytest.fixture(params=[("toybox", "mksh"), ("busybox", "busybox")], ids=["toybox", "busybox"])
@@ -54,7 +55,7 @@ def test_everything_works_with_these_tools(device: Device, tmp_path: Path) -> No
         device.check(Script.of("cp -R {} {}/out && rm {}/out/.s*", second.folder, folder, folder))
         assert pull_folder(device, f"{folder}/out", tmp_path / "back", limit=10_000_000) == sorted(files)
         for bundle in Path(first.folder).parent.iterdir():
-            os.utime(bundle, (0, 0))
+            age(bundle)
         assert collect(device).folders == (f"bundles/{second.name}",)
     assert all((tmp_path / "back" / name).read_bytes() == file.read_bytes() for name, file in files.items())
 

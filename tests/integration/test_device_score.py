@@ -159,6 +159,15 @@ def test_old_bundles_are_collected(tmp_path: Path) -> None:
     board = f"fake:{tmp_path / 'board'}"
     done = command("devices", board, "--collect", "--json")
     assert json.loads(done.stdout) == {board: {"folders": [], "freed": 0}}
+    bundles = tmp_path / "board" / ".cache" / "snpe-tools" / "bundles"
+    for name in ("dlc-old", "dlc-new"):
+        (bundles / name).mkdir(parents=True)
+        (bundles / name / "model.dlc").write_bytes(bytes(100_000))
+    device_double.age(bundles / "dlc-old")
+    (collected,) = json.loads(command("devices", board, "--collect", "--json").stdout).values()
+    assert collected["folders"] == ["bundles/dlc-old"]
+    assert collected["freed"] >= 100_000
+    assert [bundle.name for bundle in bundles.iterdir()] == ["dlc-new"]
 
 
 @pytest.fixture

@@ -6,12 +6,15 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from snpe_tools.devices import Device, Script
-from snpe_tools.devices.bundle import push_bundle
+from snpe_tools.devices.address import DeviceAddress
+from snpe_tools.devices.bundle import Pushed, push_bundle
 from snpe_tools.devices.fake import FakeTransport, Faults
+from snpe_tools.devices.transfer import send_files
 from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 
 
@@ -184,6 +187,39 @@ def test_two_machines_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.Mon
         folders.add(push_bundle(Device(FakeTransport(tmp_path / "device")), files, "inputs").folder)
     assert len(folders) == 1
     assert _content(folders.pop()) == _wanted(files)
+
+
+class Named(FakeTransport):
+    """One device under several names, as `adb:SERIAL` and `adb:HOST:PORT` are."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder)
+        self._name = name
+
+    @property
+    def address(self) -> DeviceAddress:
+        return DeviceAddress("fake", self._name)
+
+
+def test_one_device_under_two_names_is_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second push begins and ends while the first is on its way."""
+    files = _files(tmp_path / "raws")
+    pushed: list[Pushed] = []
+
+    def push(name: str) -> None:
+        pushed.append(push_bundle(Device(Named(tmp_path / "device", name)), files, "inputs"))
+
+    def send(device: Device, *given: Any) -> None:
+        if str(device) == "fake:first":
+            push("second")
+        send_files(device, *given)
+
+    monkeypatch.setattr("snpe_tools.devices.bundle.send_files", send)
+    push("first")
+    assert len({one.folder for one in pushed}) == 1
+    assert [one.sent for one in pushed] == [50 * 4608] * 2
+    assert _content(pushed[0].folder) == _wanted(files)
+    assert list((tmp_path / "device/.cache/snpe-tools/staging").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\nb", "a\\b", "x" * 300])

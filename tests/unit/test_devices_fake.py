@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from snpe_tools.devices import Device, Script, connect
 from snpe_tools.devices.fake import FakeTransport, Faults
+from snpe_tools.devices.transport import Stream
 from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
+from tests.processes import ended
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def device(tmp_path: Path) -> Device:
 
 
 def _broken(tmp_path: Path, faults: Faults) -> Device:
-    return Device(FakeTransport(tmp_path / "device", faults), patience=0.2)
+    return Device(FakeTransport(tmp_path / "device", faults))
 
 
 def test_a_command_has_its_output_and_its_exit_status(device: Device) -> None:
@@ -126,13 +128,15 @@ def test_a_full_device_is_told_as_such(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_command_is_not_left_running(device: Device) -> None:
-    def interrupt(_line: str) -> None:
+    started: list[int] = []
+
+    def interrupt(line: str) -> None:
+        started.append(int(line))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        device.run(Script("echo started; sleep 1; touch late"), on_line=interrupt)
-    time.sleep(1.5)
-    assert device.run(["ls", "late"]).status != 0
+        device.run(Script("sleep 3600 & echo $!; wait"), on_line=interrupt)
+    assert [ended(process) for process in started] == [True]
 
 
 def test_a_local_file_that_cannot_be_read_is_the_error(device: Device) -> None:
@@ -157,15 +161,29 @@ def test_of_long_output_the_end_is_kept(device: Device) -> None:
 
 def test_a_silent_device_is_a_lost_one(tmp_path: Path) -> None:
     with pytest.raises(DeviceLostError, match="has not answered"):
-        _broken(tmp_path, Faults(silent=True)).run(["true"])
+        Device(FakeTransport(tmp_path / "device", Faults(silent=True)), patience=0.2).run(["true"])
+
+
+class Answering(FakeTransport):
+    """It answers at once when it is asked whether it is there, and keeps that it was asked."""
+
+    def open(self, script: str, seconds: float) -> Stream:
+        if script != ":":
+            return super().open(script, seconds)
+        (self.folder / "asked").touch()
+        return Mock(spec=Stream, receive=Mock(return_value=b""))
 
 
 def test_silence_of_a_command_is_no_loss(tmp_path: Path) -> None:
-    assert Device(FakeTransport(tmp_path), patience=0.1).run(Script("sleep 0.5; echo done")).output == "done\n"
+    device = Device(Answering(tmp_path), patience=0.1)
+    assert device.run(Script("until [ -f asked ]; do sleep 0.1; done; echo done")).output == "done\n"
 
 
 def test_a_command_that_takes_too_long_is_killed_with_all_it_started(device: Device) -> None:
-    with pytest.raises(DeviceError, match=r"did not end within 0\.5 seconds"):
-        device.run(Script("(sleep 2; touch late) & sleep 60"), timeout=0.5)
-    time.sleep(2)
-    assert device.run(["ls", "late"]).status != 0
+    started: list[str] = []
+    for timeout in (0.5, 10, 60):  # a busy machine may not even start it in time
+        with pytest.raises(DeviceError, match=f"did not end within {timeout:g} seconds"):
+            device.run(Script("sleep 3600 & echo $!; wait"), timeout=timeout, on_line=started.append)
+        if started:
+            break
+    assert [ended(int(process)) for process in started] == [True]

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from snpe_tools.devices.conversation import _Reader
@@ -19,6 +19,7 @@ from snpe_tools.errors import InputError
 
 FRAME = Frame("0123456789abcdef" * 2)
 TOKEN = FRAME.token.encode()
+LONGEST_MARK = len(TOKEN + b" 1234567890\r\n")
 PIECES = st.binary(max_size=20) | st.sampled_from([TOKEN, TOKEN[:9], TOKEN + b" ", TOKEN + b" x\n", b"\n", TOKEN[-3:]])
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=30)
 
@@ -26,6 +27,7 @@ NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size
 @given(noise=st.binary(max_size=30), pieces=st.lists(PIECES), status=st.integers(0, 255), size=st.integers(1, 50))
 def test_output_arrives_as_it_was_however_it_is_cut(noise: bytes, pieces: list[bytes], status: int, size: int) -> None:
     content = b"".join(pieces)
+    assume(not FRAME.mark.search(content))  # which takes the token, and that nobody can guess
     stream = noise + TOKEN + b" 42\n" + content + TOKEN + b" %d\n" % status
     seen = bytearray()
     reader = _Reader(FRAME, seen.extend)
@@ -35,13 +37,33 @@ def test_output_arrives_as_it_was_however_it_is_cut(noise: bytes, pieces: list[b
     assert (bytes(seen), reader.status, reader.group) == (content, status, 42)
 
 
-@given(pieces=st.lists(PIECES))
-def test_nothing_is_held_back_but_what_may_be_a_mark(pieces: list[bytes]) -> None:
+@given(pieces=st.lists(PIECES), more=st.lists(PIECES | st.sampled_from([b" 7\n", b"7\n", b"\n", b"\r\n"])))
+def test_nothing_is_held_back_but_what_may_be_a_mark(pieces: list[bytes], more: list[bytes]) -> None:
     content = b"".join(pieces)
     safe = FRAME.safe(content)
-    assert 0 <= safe <= len(content)
-    assert TOKEN not in content[:safe]
+    assert len(content) - LONGEST_MARK < safe <= len(content)
+    found = FRAME.mark.search(content + b"".join(more))
+    assert FRAME.mark.search(content) or not found or found.start() >= safe
     assert FRAME.safe(b"a line\n") == len(b"a line\n")
+
+
+@pytest.mark.parametrize("text", [b"", b" ", b" 7", b" 1234567890", b" 7\r"])
+def test_what_may_be_a_mark_is_held_back(text: bytes) -> None:
+    for size in range(1, len(TOKEN) + 1):
+        assert FRAME.safe(b"before" + TOKEN[:size]) == len(b"before")
+    assert FRAME.safe(b"before" + TOKEN + text) == len(b"before")
+
+
+@pytest.mark.parametrize("text", [b"x", b"  ", b" 99999999999", b" 7 ", b" 7\rx", b"\n", b" \n"])
+def test_a_token_that_is_no_mark_is_passed_on(text: bytes) -> None:
+    """A command may print its own script, as `ps` does, and then a gigabyte."""
+    seen = bytearray()
+    reader = _Reader(FRAME, seen.extend)
+    reader.take(TOKEN + b" 42\n" + TOKEN + text)
+    assert seen == TOKEN + text
+    for _ in range(3):
+        reader.take(bytes(1000))
+    assert seen == TOKEN + text + bytes(3000)
 
 
 @given(NAMES)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snpe_tools.devices import Device, Script
+from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.bundle import push_bundle
 from snpe_tools.devices.collect import collect
 from snpe_tools.devices.facts import Facts, parse_facts, read_facts
@@ -18,6 +19,7 @@ from snpe_tools.devices.run_folder import run_folder
 from snpe_tools.devices.transfer import pull_folder
 from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
 from snpe_tools.socs import BY_NAME
+from tests.device_double import age
 
 HASH = "0" * 64
 
@@ -86,9 +88,7 @@ def test_a_pull_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     device = Device(FakeTransport(tmp_path / "device", Faults(drop_after=200_000)))
     with pytest.raises(DeviceLostError):
         pull_folder(device, "out", tmp_path / "results", limit=10**6)
-    assert (
-        sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "device"] or not (tmp_path / "results").exists()
-    )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["device"]
 
 
 def test_links_are_not_followed(device: Device, tmp_path: Path) -> None:
@@ -104,6 +104,55 @@ def test_names_that_lead_elsewhere_are_refused(transport: FakeTransport, tmp_pat
     with pytest.raises(DeviceError, match="unusual names"):
         pull_folder(Device(transport), ".", tmp_path / "results", limit=100)
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        (("-1", "3"), "no numbers"),
+        (("3", "x"), "no numbers"),
+        (("", "3"), "no numbers"),
+        (("3", "٣"), "no numbers"),
+        (("3", "9" * 5000), "no numbers"),
+        (("9" * 18, "3"), "at most 100 were expected"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(
+    transport: FakeTransport, tmp_path: Path, sizes: tuple[str, str], words: str
+) -> None:
+    """A device whose `find` lies about sizes."""
+    lines = "".join(f"{size} ./{name}\\n" for size, name in zip(sizes, "ab", strict=True))
+    _tool(
+        transport,
+        "find",
+        f"case \"$*\" in *stat*) printf -- '{lines}';; *) printf '{HASH}  ./a\\n{HASH}  ./b\\n';; esac",
+    )
+    _tool(transport, "cat", "echo abcdef")
+    with pytest.raises(DeviceError, match=words):
+        pull_folder(Device(transport), ".", tmp_path / "results", limit=100)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_that_is_a_folder_too_is_refused(transport: FakeTransport, tmp_path: Path) -> None:
+    hashes = f"{HASH}  ./a\\n{HASH}  ./a/b/c\\n"
+    _tool(transport, "find", f"case \"$*\" in *stat*) printf '0 ./a\\n0 ./a/b/c\\n';; *) printf '{hashes}';; esac")
+    with pytest.raises(DeviceError, match="unusual names"):
+        pull_folder(Device(transport), ".", tmp_path / "results", limit=100)
+
+
+@pytest.mark.parametrize("answer", ["9" * 5000, "٣", "-1", "1 2", ""])
+def test_a_size_that_is_none_is_refused(transport: FakeTransport, tmp_path: Path, answer: str) -> None:
+    (transport.folder / "a").write_bytes(b"xyz")
+    _tool(transport, "wc", f"echo '{answer}'")
+    with pytest.raises(DeviceError, match="the size of a was answered with"):
+        Device(transport).pull("a", tmp_path / "back")
+
+
+@given(st.text() | st.from_regex(r"[0-9]{1,30}", fullmatch=True))
+def test_a_number_is_read_or_refused(text: str) -> None:
+    number = decimal(text)
+    assert number is None or (0 <= number < 2**63 and f"{number:0{len(text)}}" == text)
+    assert decimal(str(2**59)) == 2**59
 
 
 @pytest.mark.parametrize(
@@ -137,10 +186,9 @@ def test_what_is_old_goes_and_what_is_needed_stays(device: Device, tmp_path: Pat
     with run_folder(device, uses=[names[0]]):
         assert collect(device).folders == ()
         for bundle in (root / "bundles").iterdir():
-            os.utime(bundle, (0, 0))
+            age(bundle)
         assert collect(device, keep=[names[1]]).folders == (f"bundles/{names[2]}",)
-    for folder in (*(root / "bundles").iterdir(),):
-        os.utime(folder, (0, 0))
+    age(root / "bundles")
     collected = collect(device)
     assert collected.folders == tuple(sorted(f"bundles/{name}" for name in names[:2]))
     assert collected.freed > 0
@@ -155,8 +203,42 @@ def test_an_old_run_no_longer_holds_its_bundles(device: Device, tmp_path: Path) 
     with pytest.raises(RuntimeError), run_folder(device, uses=[name]) as run:
         raise RuntimeError
     for folder in (Path(run), tmp_path / "device/.cache/snpe-tools/bundles" / name):
-        os.utime(folder, (0, 0))
+        age(folder)
     assert len(collect(device).folders) == 2
+
+
+def test_what_several_runs_need_stays(device: Device, tmp_path: Path) -> None:
+    names = []
+    for number in range(5):
+        (tmp_path / "file").write_text(str(number))
+        names.append(push_bundle(device, {"file": tmp_path / "file"}, "dlc").name)
+    with run_folder(device, uses=names[:2]), run_folder(device, uses=names[2:4]):
+        age(tmp_path / "device/.cache/snpe-tools/bundles")
+        assert collect(device).folders == (f"bundles/{names[4]}",)
+
+
+def test_nothing_is_old_where_find_knows_no_ages(transport: FakeTransport, tmp_path: Path) -> None:
+    folder = tmp_path / "device/.cache/snpe-tools/bundles/dlc-1"
+    folder.mkdir(parents=True)
+    age(folder)
+    _tool(transport, "find", "echo 'find: unknown -mmin' >&2; exit 1")
+    assert collect(Device(transport)).folders == ()
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["runs", "staging"])
+def test_what_is_still_written_stays(device: Device, tmp_path: Path, kind: str) -> None:
+    """A run that lasts writes only below `output`, and a long push into one file."""
+    folder = tmp_path / "device/.cache/snpe-tools" / kind / "lasts"
+    (folder / "output").mkdir(parents=True)
+    file = folder / "output" / "0.raw"
+    file.write_bytes(b"old")
+    age(folder)
+    with file.open("ab") as stream:
+        stream.write(b"new")
+    assert collect(device).folders == ()
+    age(folder)
+    assert collect(device).folders == (f"{kind}/lasts",)
 
 
 def test_a_phone_tells_what_it_is(transport: FakeTransport) -> None:

@@ -127,7 +127,7 @@ class BoardRunner:
                 source="the runner's clock around graphExecute",
                 buffers="client buffers, the model's own types",
             )
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as problem:
             raise ExecutionError(
                 f"The runner's record {RECORD} is missing or damaged: {problem}.", "Try again."
             ) from problem

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.devices import Device, DeviceAddress, connect
+from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
 from snpe_tools.devices.runtimes import Fetched, Runtime, Task, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
@@ -47,6 +47,14 @@ class Wish:
     profile: str = ""
     root: str = ""
     timeout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refused here, before anything is built for the device.
+
+        Raises:
+            UsageError: `root` is no whole path.
+        """
+        check_root(self.root)
 
 
 @dataclass(frozen=True)

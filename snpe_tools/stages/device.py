@@ -202,6 +202,7 @@ def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] 
         graphs=graphs,
         inputs=inputs,
         outputs=[known[output] for output in dict.fromkeys(asked)],
+        all_outputs=[*known.values()],
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
         cache=(record.offset, record.size) if record else None,

@@ -30,6 +30,7 @@ class Task:
         graphs: names of the DLC's graphs.
         inputs: the model's.
         outputs: tensors to write.
+        all_outputs: those of the graph: a runtime that cannot choose writes them all.
         lines: raw files of each inference, by input name.
         soc: the device's; on a machine that is none, the SoC to emulate.
         cache: (offset, bytes) in the DLC of the context compiled for `soc`; None without one.
@@ -46,6 +47,7 @@ class Task:
     outputs: Sequence[TensorSpec]
     lines: Sequence[Mapping[str, Path]]
     soc: Soc
+    all_outputs: Sequence[TensorSpec] = ()
     cache: tuple[int, int] | None = None
     native: bool = False
     profile: str = DEFAULT_PROFILE
@@ -152,7 +154,7 @@ class Runtime(Protocol):
 def libraries(*folders: PurePosixPath, system: Sequence[str]) -> dict[str, str]:
     """Where a device's linker and its DSP look for libraries.
 
-    The DSP's list is separated by semicolons; with colons it finds no skel (error 1002).
+    The DSP's list is separated by semicolons; with colons it finds no skel ("Failed to load skel").
 
     Args:
         system: folders of the device that the DSP needs as well.

@@ -52,9 +52,11 @@ class Wish:
         """Refused here, before anything is built for the device.
 
         Raises:
-            UsageError: `root` is no whole path.
+            UsageError: `root` is no whole path, or `timeout` no number of seconds.
         """
         check_root(self.root)
+        if not self.timeout >= 0:
+            raise UsageError(f"--timeout {self.timeout:g} is no number of seconds.", "Name a positive number.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from snpe_tools.errors import ExecutionError, UsageError
+from snpe_tools.files import sha256
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, TensorSpec
 
@@ -172,12 +173,11 @@ LINUX_DSP = ("/usr/lib/rfsa/adsp", "/dsp")
 def raw_names(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Files to push by their names on the device, and every line with those names.
 
-    The names are ours, so that no list has to hold blanks, quotes or worse; a file that several lines name goes once.
+    The names are ours, so that no list has to hold blanks, quotes or worse. They are the contents' (half of SHA-256):
+    what several lines name goes once, and what an earlier list had is there, wherever in the list it is now.
     """
-    names: dict[Path, str] = {}
-    for line in task.lines:
-        for file in line.values():
-            names.setdefault(file, f"raws/{len(names)}.raw")
+    files = dict.fromkeys(file for line in task.lines for file in line.values())
+    names = {file: f"raws/{sha256(file)[:32]}.raw" for file in files}
     lines = [{name: names[file] for name, file in line.items()} for line in task.lines]
     return {name: file for file, name in names.items()}, lines
 

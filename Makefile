@@ -14,6 +14,8 @@ RANDOM      ?=
 DATA        ?=
 QUESTIONS   ?=
 MAX_DROP    ?=
+BUDGET      ?=
+SEARCH      ?=
 WORKERS     ?=
 TOOLCHAIN   ?=
 QUANTIZER   ?=
@@ -43,10 +45,11 @@ SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop
 	$(call option,--timeout,$(TIMEOUT)) \
 	$(if $(call yes,$(SHARD)),--shard)
 
-.PHONY: help venv dlc accuracy device report notebook doctor test lint types check clean
+.PHONY: help venv dlc tune accuracy device report notebook doctor test lint types check clean
 
 help:
 	@echo 'make dlc         checkpoint -> ONNX -> raw inputs -> quantized -> DLC -> DLC with HTP caches'
+	@echo 'make tune        the fewest operations in 16 bits that keep F1: a plan for PRECISION=w8a8-mixed'
 	@echo 'make accuracy    F1 of every stage on the same questions; refuses a model that lost too much'
 	@echo 'make device      the same on a device: push, run, pull, F1; DEVICE=adb or DEVICE=ssh://user@host'
 	@echo 'make report      the last scores as one HTML page: Models/<model>/report.html'
@@ -58,7 +61,7 @@ help:
 	@echo
 	@echo 'Variables, as in `make dlc MODEL=mobilebert RANDOM=1 SOC=sm8550,sm8650`:'
 	@echo '  MODEL        a folder below Models/                                  (minilm-qa)'
-	@echo '  PRECISION    w8a8, w8a16, w16a16 or fp16                             (w8a16)'
+	@echo '  PRECISION    w8a8, w8a8-mixed, w8a16, w16a16 or fp16                 (w8a16)'
 	@echo '  SOC          SoCs to compile for, comma-separated                    (sm8650)'
 	@echo '  SEQ          tokens per window                                       (384)'
 	@echo '  CHECKPOINT   checkpoint folder or hub name, for a model of your own'
@@ -70,6 +73,8 @@ help:
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
+	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows   (shipped, those of calibration)'
+	@echo '  BUDGET       for tune: minutes after which no new trial begins        (20)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
 	@echo '  TOOLCHAIN    who makes the DLC: pypi, or sdk (SNPE, QAIRT)           (sdk where SNPE_ROOT is set)'
 	@echo '  QUANTIZER    with the SDK, who finds encodings: aimet or sdk         (aimet)'
@@ -94,6 +99,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 dlc: venv
 	@$(BIN)/snpe-tools build $(RECIPE_OPTIONS) $(if $(call yes,$(DRY_RUN)),--dry-run)
+
+tune: venv
+	@$(BIN)/snpe-tools tune --model $(call quote,$(MODEL)) $(call option,--checkpoint,$(CHECKPOINT)) \
+		$(call option,--seq,$(SEQ)) $(if $(call yes,$(RANDOM)),--random) $(call option,--data,$(SEARCH)) \
+		$(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) $(call option,--budget,$(BUDGET)) \
+		$(call option,--eval,$(DATA))
 
 accuracy: venv
 	@$(BIN)/snpe-tools score $(RECIPE_OPTIONS) $(SCORE_OPTIONS)
@@ -125,6 +136,6 @@ types: venv
 check: lint types test
 
 clean:
-	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md -delete
+	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md ! -name w8a8-mixed.toml -delete
 	@find Models -mindepth 2 -maxdepth 2 -type d -name '*.sdk' -exec rm -r {} +
 	@find raw_inputs -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +

@@ -14,6 +14,7 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     train     pre-trained checkpoint + questions → question-answering checkpoint
     distill   question-answering checkpoint + text + questions → a small MobileBERT that answers as it does
     qat       float ONNX + questions → QDQ ONNX that was trained for its quantization
+    tune      a recipe + questions → the cheapest mixed precision that keeps its answers
     compare   two models on the same inputs → how far their outputs, or all tensors, are apart
     score     questions → F1 of every stage, and the gate
     report    the last scores as one HTML page
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 __all__ = [
     "build", "bundle", "compare", "convert", "distill", "doctor", "explain", "export", "inputs", "net_run", "prepare",
-    "qat", "quantize", "report", "run", "score", "simplify", "train",
+    "qat", "quantize", "report", "run", "score", "simplify", "train", "tune",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from snpe_tools.stages.score import score
     from snpe_tools.stages.simplify import simplify
     from snpe_tools.stages.train import train
+    from snpe_tools.stages.tune import tune
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each step is imported when it is first used

@@ -9,15 +9,22 @@ from typing import Self
 from snpe_tools.errors import UsageError
 from snpe_tools.socs import FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 
-_SUPPORTED = ("w8a8", "w8a16", "w16a16", "fp16")
+_SUPPORTED = ("w8a8", "w8a8-mixed", "w8a16", "w16a16", "fp16")
+_MIXED = "-mixed"
 
 
 @dataclass(frozen=True)
 class Precision:
-    """One precision, such as "w8a16" or "fp16"; `weights` and `activations` are bits, 0 for fp16."""
+    """One precision, such as "w8a16" or "fp16".
+
+    Attributes:
+        weights, activations: bits, 0 for fp16.
+        mixed: some activations get 16 bits; a plan in the model's folder says which.
+    """
 
     weights: int
     activations: int
+    mixed: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -28,10 +35,10 @@ class Precision:
         """
         if text == "fp16":
             return cls(0, 0)
-        match = re.fullmatch(r"w(\d+)a(\d+)", text)
+        match = re.fullmatch(rf"w(\d+)a(\d+)({_MIXED})?", text)
         if match is None or text not in _SUPPORTED:
             raise UsageError(f"Unknown precision {text!r}.", f"Known precisions: {', '.join(_SUPPORTED)}.")
-        return cls(int(match[1]), int(match[2]))
+        return cls(int(match[1]), int(match[2]), bool(match[3]))
 
     @property
     def is_float(self) -> bool:
@@ -46,4 +53,4 @@ class Precision:
         return Need(WIDE_ARCH, "16-bit weights") if self.weights > 8 else Need(OLDEST, "integer maths")  # noqa: PLR2004
 
     def __str__(self) -> str:
-        return "fp16" if self.is_float else f"w{self.weights}a{self.activations}"
+        return "fp16" if self.is_float else f"w{self.weights}a{self.activations}{_MIXED if self.mixed else ''}"

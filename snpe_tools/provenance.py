@@ -172,9 +172,10 @@ def versions() -> dict[str, str]:
 
 
 _MAKE_NOTHING = {
-    "cli", "layerwise", "reporting", "training",
-    "answer_sheet.py", "compare.py", "comparison.py", "distill.py", "doctor.py", "dry_run.py", "explain.py",
-    "layerwise.py", "report.py", "run.py", "qat.py", "score.py", "sdk_doctor.py", "significance.py", "train.py",
+    "board", "cli", "devices", "layerwise", "reporting", "training", "tuning",
+    "answer_sheet.py", "compare.py", "comparison.py", "device.py", "device_bench.py", "device_stages.py", "distill.py",
+    "doctor.py", "dry_run.py", "explain.py", "fleet.py", "layerwise.py", "readiness.py", "report.py", "run.py",
+    "qat.py", "score.py", "score_logits.py", "sdk_doctor.py", "significance.py", "train.py", "tune.py",
 }  # fmt: skip
 """Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
 

@@ -53,6 +53,10 @@ class Workspace:
         """Observed ranges of every float tensor."""
         return self.artefact("ranges.json")
 
+    def plan(self, precision: Precision) -> Path:
+        """What says which activations of a mixed precision get 16 bits; kept with the recipe."""
+        return self.folder / f"{precision}.toml"
+
     def qdq(self, precision: Precision) -> Path:
         """The QDQ model."""
         return self.artefact(f"{precision}.qdq.onnx")
@@ -60,6 +64,10 @@ class Workspace:
     def legacy_encodings(self, precision: Precision) -> Path:
         """The encodings in AIMET's format 0.6.1, which every SDK reads."""
         return self.artefact(f"{precision}.legacy.encodings")
+
+    def quantized_float(self, precision: Precision) -> Path:
+        """The float graph that a plan made, and that its encodings belong to."""
+        return self.artefact(f"{precision}.onnx")
 
     def dlc(self, precision: Precision) -> Path:
         """The DLC without caches."""
@@ -91,6 +99,11 @@ class Workspace:
     def layers(self) -> Path:
         """Float against quantized, tensor by tensor."""
         return self.folder / "layers.json"
+
+    @property
+    def tuning(self) -> Path:
+        """Every trial of the last search for a mixed precision."""
+        return self.folder / "tune.json"
 
     @property
     def report(self) -> Path:

@@ -27,7 +27,7 @@ InputsFile = Annotated[
 Model = Annotated[str, typer.Option("--model", help="Folder below Models/.")]
 Root = Annotated[Path, typer.Option("--root", help="Folder that holds Models/ and raw_inputs/.")]
 Checkpoint = Annotated[str | None, typer.Option("--checkpoint", help="Checkpoint folder or hub name.")]
-PrecisionName = Annotated[str | None, typer.Option("--precision", help="w8a8, w8a16, w16a16 or fp16.")]
+PrecisionName = Annotated[str | None, typer.Option("--precision", help="w8a8, w8a8-mixed, w8a16, w16a16 or fp16.")]
 SocNames = Annotated[str | None, typer.Option("--soc", help="SoCs to compile for, such as sm8550,sm8650.")]
 Sequence_ = Annotated[int | None, typer.Option("--seq", help="Tokens per window.")]
 Calibration = Annotated[str | None, typer.Option("--calibration", help="SQuAD JSON to calibrate on.")]

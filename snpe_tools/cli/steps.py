@@ -78,7 +78,8 @@ def quantize(
     model: ModelFile,
     inputs: options.InputsFile,
     output: options.Output,
-    precision: Annotated[str, typer.Option(help="w8a8, w8a16 or w16a16.")] = "w8a16",
+    precision: Annotated[str, typer.Option(help="w8a8, w8a8-mixed, w8a16 or w16a16.")] = "w8a16",
+    plan: Annotated[Path | None, typer.Option(help="With w8a8-mixed: TOML file that says what gets 16 bits.")] = None,
     method: Annotated[str, typer.Option(help="min-max, mse or percentile.")] = "min-max",
     percentile: Annotated[
         float, typer.Option(help="Share of values inside the range, for percentile.", min=50, max=100)
@@ -90,21 +91,25 @@ def quantize(
     """ONNX → QDQ ONNX and encodings. Calibrated on an input list; encodings in AIMET 1.0.0 and 0.6.1."""
     from snpe_tools import quantize as run_quantize
 
-    made = run_quantize(
-        model, inputs, output, _quantization(precision, method, percentile, per_channel=per_channel), native=native
-    )
+    how = _quantization(precision, method, percentile, plan, per_channel=per_channel)
+    made = run_quantize(model, inputs, output, how, native=native)
+    wide = f", {made.wide} of 16 bits," if plan else ""
     say(
-        f"{made.qdq}: {made.activations} activation encodings from {made.windows} inferences; "
+        f"{made.qdq}: {made.activations} activation encodings{wide} from {made.windows} inferences; "
         f"{made.encodings}, {made.legacy_encodings}."
     )
     finish(made, as_json=as_json)
 
 
-def _quantization(precision: str, method: str, percentile: float, *, per_channel: bool) -> QuantizationOptions:
+def _quantization(
+    precision: str, method: str, percentile: float, plan: Path | None, *, per_channel: bool
+) -> QuantizationOptions:
     from snpe_tools.precision import Precision
+    from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions, parse_method
 
-    return QuantizationOptions(Precision.parse(precision), parse_method(method), per_channel, percentile)
+    mixed = load_plan(plan) if plan else None
+    return QuantizationOptions(Precision.parse(precision), parse_method(method), per_channel, percentile, mixed)
 
 
 def convert(

@@ -74,13 +74,13 @@ def run_onnx(
             result[:, rows, :length] = session.run(list(LOGITS), windows.inputs(rows, names, length))
 
     started = time.perf_counter()
-    for _ in _in_threads(infer, range(len(windows))):
+    for _ in parallel(infer, range(len(windows))):
         if advance:
             advance(1)
     return Logits(result[0], result[1], time.perf_counter() - started)
 
 
-def _in_threads(function: Callable[[int], None], rows: Iterable[int]) -> Iterator[None]:
+def parallel(function: Callable[[int], None], rows: Iterable[int]) -> Iterator[None]:
     """Calls in as many threads as there are cores; an interrupt drops those that wait."""
     pool = ThreadPoolExecutor(os.cpu_count())
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from snpe_tools.errors import OnnxError, SetupError, UsageError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.precision import Precision
+from snpe_tools.quantization.converts import insert_converts
+from snpe_tools.quantization.operations import Operation, find_operations, moved_from
+from snpe_tools.quantization.plan import Plan
 from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ _SCHEMES = {"min-max": "min_max", "mse": "tf_enhanced", "percentile": "percentil
 """AIMET's names. Its tf_enhanced scheme minimizes the squared error of rounding plus clipping."""
 
 
+_WIDE_BITS = 16
 _RULES = "htp_v73"
 """AIMET's rules of Hexagon v73, the same as those of v75, v79 and v81. The DLCs run on v68 and v69 as well, which the
 integration tests check; under AIMET's own rules for those the converter refuses int32 biases.
@@ -40,12 +45,14 @@ class QuantizationOptions:
         method: how activation ranges become encodings.
         per_channel: one weight encoding per output channel instead of one per tensor.
         percentile: share of values that stay inside the range, in percent, for the percentile method.
+        plan: which activations get 16 bits, of a mixed precision.
     """
 
     precision: Precision
     method: Method = "min-max"
     per_channel: bool = True
     percentile: float = 99.99
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ class Simulator:
     """
 
     def __init__(self, model: onnx.ModelProto, options: QuantizationOptions) -> None:
-        self.options = options
+        self.options, self._model = options, model
+        self._narrow: dict[str, tuple[float, float]] = {}
         quantsim = _aimet()
         copy = type(model)()
         copy.CopyFrom(model)
@@ -121,6 +129,23 @@ class Simulator:
             if quantizer.enabled
         }
 
+    @cached_property
+    def operations(self) -> list[Operation]:
+        """The operations that get an activation encoding, in order of execution."""
+        return find_operations(self._model, self.activations)
+
+    def widen(self, tensors: Collection[str], narrow: Mapping[str, tuple[float, float]] | None = None) -> None:
+        """Give these activations 16 bits, and all others those of the precision; calibrate again afterwards.
+
+        Args:
+            narrow: the ranges that their readers of 8 bits see; their own where nothing is told.
+        """
+        self._narrow = dict(narrow or {})
+        for name in self.sim.activation_names:
+            if name in self.sim.qc_quantize_op_dict:
+                bits = _WIDE_BITS if name in tensors else self.options.precision.activations
+                self.sim.qc_quantize_op_dict[name].set_bitwidth(bits)
+
     def calibrate_from_ranges(self, ranges: Ranges, constants: Mapping[str, Array]) -> None:
         """Set min-max encodings from observed ranges, with no further inference."""
         observed = ranges.as_dict()
@@ -148,7 +173,11 @@ class Simulator:
         either side. On a BERT of 6 layers int32 biases removed 26 Dequantize and 13 Quantize operations from the DLC.
         """
         with _quiet():
-            return self.sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True)
+            model = self.sim.to_onnx_qdq(export_int32_bias=True, prequantize_constants=True)
+        if self.options.precision.mixed:
+            source = moved_from(self._model, self.activations)
+            insert_converts(model, {name: self._narrow[of] for name, of in source.items() if of in self._narrow})
+        return model
 
     def encodings(self, version: Literal["0.6.1", "1.0.0"]) -> dict[str, Any]:
         """The encodings file's content, in the AIMET format `version`."""

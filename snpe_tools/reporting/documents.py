@@ -13,6 +13,7 @@ from snpe_tools.errors import DataError
 from snpe_tools.files import require_file
 from snpe_tools.provenance import Provenance
 from snpe_tools.significance import Pair
+from snpe_tools.tuning.trial import Tuning
 from snpe_tools.workspace import Workspace
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -35,6 +36,26 @@ class StageRow(BaseModel):
     f1_ties: tuple[float, float]
 
 
+class DeviceRow(BaseModel):
+    """A device that was asked; see `DeviceRun.record`."""
+
+    device: str
+    model: str
+    soc: str
+    htp: str
+    os: str
+    runtime: str
+    profile: str
+    emulated: bool
+
+
+class LostRow(BaseModel):
+    """A stage that gave no answers; see `Lost`."""
+
+    stage: str
+    error: str
+
+
 class Accuracy(BaseModel):
     """accuracy.json."""
 
@@ -52,6 +73,8 @@ class Accuracy(BaseModel):
     created: str
     stages: list[StageRow]
     pairs: list[Pair]
+    devices: list[DeviceRow] = []
+    lost: list[LostRow] = []
 
 
 class GridRow(BaseModel):
@@ -101,12 +124,16 @@ class Layers(BaseModel):
 
 @dataclass(frozen=True)
 class Documents:
-    """All of them; `layers` is None where nothing was quantized, `made` has the artefacts' provenance by file."""
+    """All of them; `layers` is None where nothing was quantized, `made` has the artefacts' provenance by file.
+
+    `tuning` is the search for a mixed precision, None where there was none.
+    """
 
     accuracy: Accuracy
     sheet: Sheet
     layers: Layers | None
     made: dict[str, Provenance]
+    tuning: Tuning | None = None
 
 
 def load_documents(space: Workspace, layers_file: Path | None = None) -> Documents:
@@ -126,7 +153,8 @@ def load_documents(space: Workspace, layers_file: Path | None = None) -> Documen
         file.name.removesuffix(".provenance.json"): _load(file, Provenance)
         for file in sorted(space.folder.glob("*.provenance.json"))
     }
-    return Documents(accuracy, load_sheet(space.answers), layers, made)
+    tuning = _load(space.tuning, Tuning) if space.tuning.is_file() else None
+    return Documents(accuracy, load_sheet(space.answers), layers, made, tuning)
 
 
 def _load(path: Path, kind: type[_Model]) -> _Model:

@@ -65,6 +65,17 @@ def scores_table(accuracy: Accuracy) -> Table:
     return Table(("stage", "questions", "F1", "95 % interval", "EM", "float F1", "same answers"), rows)
 
 
+def devices_table(accuracy: Accuracy) -> Table:
+    """The devices that were asked, and those that failed."""
+    asked = [
+        (row.device, f"{row.soc} (HTP {row.htp})", row.os, f"{row.runtime}{', emulated' if row.emulated else ''}",
+         row.profile)
+        for row in accuracy.devices
+    ]  # fmt: skip
+    failed = [(row.stage, "failed", _NOTHING, row.error, _NOTHING) for row in accuracy.lost]
+    return Table(("device", "SoC", "system", "runtime", "profile"), asked + failed)
+
+
 def pairs_table(accuracy: Accuracy) -> Table:
     """Every two stages, and whether their difference is more than luck."""
     rows = [

@@ -9,6 +9,7 @@ from snpe_tools.answer_sheet import Asked, Sheet
 from snpe_tools.reporting.documents import Accuracy, Documents, Layers
 from snpe_tools.reporting.passage import mark
 from snpe_tools.reporting.plots import draw_noise, draw_ranges, draw_scores
+from snpe_tools.reporting.trials import draw_trials
 
 _EXAMPLES = 12
 _WORST = 12
@@ -45,6 +46,8 @@ def _content(documents: Documents) -> dict[str, Any]:
         "worst": layers.worst(_WORST) if layers else [],
         "noise_plot": draw_noise(layers) if layers else "",
         "ranges_plot": draw_ranges(layers) if layers else "",
+        "tuning": documents.tuning,
+        "pareto_plot": draw_trials(documents.tuning) if documents.tuning else "",
         "outside": _outside(layers) if layers else [],
         "made": [
             {

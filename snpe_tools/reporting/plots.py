@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _FAINT = "#010203", "#040506"
+INK, FAINT = "#010203", "#040506"
 _KINDS = {
     "Softmax": ("#0a0b0c", "o"),
     "MatMul, Gemm": ("#0d0e0f", "^"),
     "LayerNorm": ("#101112", "s"),
     "others": ("#131415", "."),
 }
-_ENCODED, _SEEN = "#161718", "#191a1b"
+_ENCODED, MARKED = "#161718", "#191a1b"
 _VARIABLES = {
-    _INK: "--ink", _FAINT: "--faint", _ENCODED: "--range", _SEEN: "--seen",
+    INK: "--ink", FAINT: "--faint", _ENCODED: "--range", MARKED: "--seen",
     "#0a0b0c": "--softmax", "#0d0e0f": "--matmul", "#101112": "--norm", "#131415": "--other",
 }  # fmt: skip
 """Colours that only stand for the page's CSS variables."""
@@ -32,57 +32,57 @@ _LARGEST_DB = 120.0
 
 def draw_scores(stages: Sequence[StageRow]) -> str:
     """F1 of each stage with its 95 % interval, and the float model's on the same questions."""
-    figure, axes = _figure(1.0 + 0.42 * len(stages))
+    figure, axes = new_figure(1.0 + 0.42 * len(stages))
     places = range(len(stages))[::-1]
     middle = [stage.f1 for stage in stages]
     low = [max(0.0, stage.f1 - stage.f1_interval[0]) for stage in stages]
     high = [max(0.0, stage.f1_interval[1] - stage.f1) for stage in stages]
-    axes.errorbar(middle, places, xerr=(low, high), fmt="o", color=_INK, ecolor=_FAINT, elinewidth=3, markersize=6,
+    axes.errorbar(middle, places, xerr=(low, high), fmt="o", color=INK, ecolor=FAINT, elinewidth=3, markersize=6,
                   label="stage")  # fmt: skip
-    axes.plot([stage.float_f1 for stage in stages], places, "|", color=_SEEN, markersize=14, markeredgewidth=2,
+    axes.plot([stage.float_f1 for stage in stages], places, "|", color=MARKED, markersize=14, markeredgewidth=2,
               label="float on the same questions")  # fmt: skip
     for place, stage in zip(places, stages, strict=True):
         axes.annotate(f"{stage.f1:.1f}", (stage.f1, place), (0, 10), textcoords="offset points", ha="center")
     axes.set_yticks(list(places), [f"{stage.stage}\n{stage.questions} questions" for stage in stages])
     axes.set(xlabel="F1, percent (line: 95 % interval)", ylim=(-0.6, len(stages) - 0.2))
-    _grid(axes, "x")
-    _legend(figure, axes)
-    return _svg(figure, "F1 of each stage with its 95 percent interval")
+    show_grid(axes, "x")
+    show_legend(figure, axes)
+    return to_svg(figure, "F1 of each stage with its 95 percent interval")
 
 
 def draw_noise(found: Layers) -> str:
     """SQNR of each tensor, in order of execution."""
-    figure, axes = _figure(3.0)
+    figure, axes = new_figure(3.0)
     rows = [(place, row) for place, row in enumerate(found.layers) if row.sqnr_db is not None]
     for kind, (colour, marker) in _KINDS.items():
         mine = [(place, min(row.sqnr_db or 0.0, _LARGEST_DB)) for place, row in rows if _kind(row) == kind]
         if mine:
             axes.plot(*zip(*mine, strict=True), marker, color=colour, markersize=4, label=kind)
-    axes.axhline(found.threshold_db, color=_INK, linestyle="--", linewidth=1)
+    axes.axhline(found.threshold_db, color=INK, linestyle="--", linewidth=1)
     axes.annotate(f"{found.threshold_db:g} dB: diverges below", (0, found.threshold_db), (0, 3),
                   textcoords="offset points")  # fmt: skip
     axes.set(xlabel=f"tensor, in order of execution (of {len(found.layers)})", ylabel="SQNR, dB")
     axes.set_ylim(bottom=min([0.0, *(row.sqnr_db or 0.0 for _, row in rows)]))
-    _grid(axes, "y")
-    _legend(figure, axes)
-    return _svg(figure, "Signal to quantization noise ratio of every tensor in order of execution")
+    show_grid(axes, "y")
+    show_legend(figure, axes)
+    return to_svg(figure, "Signal to quantization noise ratio of every tensor in order of execution")
 
 
 def draw_ranges(found: Layers) -> str:
     """What each tensor's encoding can hold, and the values that came."""
-    figure, axes = _figure(3.0)
+    figure, axes = new_figure(3.0)
     rows = [row for row in found.layers if row.grid and row.low is not None and row.high is not None]
     places = range(len(rows))
     encoded = _ends((row.grid.low, row.grid.high) for row in rows if row.grid)
     seen = _ends((row.low or 0.0, row.high or 0.0) for row in rows)
     axes.fill_between(places, *encoded, step="mid", color=_ENCODED, linewidth=0, label="encoding")
-    axes.vlines(places, *seen, color=_SEEN, linewidth=0.7, label="values of these questions")
+    axes.vlines(places, *seen, color=MARKED, linewidth=0.7, label="values of these questions")
     axes.set_yscale("symlog", linthresh=1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(xlabel=f"tensor, in order of execution (of {len(rows)})", ylabel="value (linear within ±1)")
-    _grid(axes, "y")
-    _legend(figure, axes)
-    return _svg(figure, "Range of the values of every tensor against the range of its encoding")
+    show_grid(axes, "y")
+    show_legend(figure, axes)
+    return to_svg(figure, "Range of the values of every tensor against the range of its encoding")
 
 
 def _ends(pairs: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -98,7 +98,8 @@ def _kind(row: LayerRow) -> str:
     return "LayerNorm" if row.op.startswith("LayerNorm") else "others"
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def new_figure(height: float) -> tuple[Figure, Axes]:
+    """An empty picture, so many inches high."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -110,17 +111,19 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _grid(axes: Axes, axis: Literal["x", "y"]) -> None:
-    axes.grid(visible=True, axis=axis, color=_FAINT, alpha=0.4, linewidth=0.6)
+def show_grid(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Faint lines across."""
+    axes.grid(visible=True, axis=axis, color=FAINT, alpha=0.4, linewidth=0.6)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def show_legend(figure: Figure, axes: Axes) -> None:
+    """What the marks mean, above the picture."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, handletextpad=0.3,
                   columnspacing=1.0)  # fmt: skip
 
 
-def _svg(figure: Figure, title: str) -> str:
+def to_svg(figure: Figure, title: str) -> str:
     """The picture as an `<svg>` element that scales, without numbers that change from run to run."""
     from matplotlib import rc_context
 
@@ -131,9 +134,9 @@ def _svg(figure: Figure, title: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{title}"', text, count=1)
-    text = text.replace("#000000", _INK).replace("font: 10px 'DejaVu Sans'", "font: 10px sans-serif")
+    text = text.replace("#000000", INK).replace("font: 10px 'DejaVu Sans'", "font: 10px sans-serif")
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "sans-serif", text)
-    text = re.sub(r"<text style=\"", f'<text style="fill: {_INK}; ', text)
+    text = re.sub(r"<text style=\"", f'<text style="fill: {INK}; ', text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return _unique_ids(text, title)

@@ -15,6 +15,7 @@ from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.provenance import Request, changes, record
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
+from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import check_fit
@@ -180,23 +181,42 @@ def _ranges(space: Workspace) -> Done:
 
 def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     raws, target = space.raws("calibration"), space.qdq(precision)
-    settings = _quantization(recipe, precision)
+    plan = read_plan(space, precision)
+    settings = _quantization(recipe, precision, plan)
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.stages.quantize import quantize
 
-        options = quantization_options(recipe, precision)
+        options = quantization_options(recipe, precision, plan)
         made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
-        return {"windows": made.windows, "activation_encodings": made.activations}
+        return {"windows": made.windows, "activation_encodings": made.activations, "wide": made.wide}
 
     sources = {"onnx": space.onnx, "raws": raws, "ranges": space.ranges}
     current, legacy = space.artefact(f"{precision}.encodings"), space.legacy_encodings(precision)
-    return _run(Request("quantize", sources, settings, {"qdq": target, "encodings": current, "legacy": legacy}), action)
+    outputs = {"qdq": target, "encodings": current, "legacy": legacy}
+    if plan and plan.changes_graph:
+        outputs["float"] = space.quantized_float(precision)
+    return _run(Request("quantize", sources, settings, outputs), action)
 
 
-def quantization_options(recipe: Recipe, precision: Precision) -> QuantizationOptions:
+def read_plan(space: Workspace, precision: Precision) -> Plan | None:
+    """The model's plan for a mixed precision; None for others.
+
+    Raises:
+        RecipeError: there is none, or it is wrong.
+    """
+    return load_plan(space.plan(precision)) if precision.mixed else None
+
+
+def quantization_options(recipe: Recipe, precision: Precision, plan: Plan | None = None) -> QuantizationOptions:
     """How a recipe quantizes."""
-    return QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile)
+    return QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile, plan)
+
+
+def float_source(space: Workspace, precision: Precision) -> Path:
+    """The float graph that the encodings of a precision belong to."""
+    plan = read_plan(space, precision)
+    return space.quantized_float(precision) if plan and plan.changes_graph else space.onnx
 
 
 def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> Quantization | None:
@@ -204,12 +224,15 @@ def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> 
     if precision.is_float:
         return None
     encodings = space.legacy_encodings(precision) if recipe.quantizer == "aimet" else None
-    return Quantization(quantization_options(recipe, precision), space.raws("calibration") / LIST_NAME, encodings)
+    options = quantization_options(recipe, precision, read_plan(space, precision))
+    return Quantization(options, space.raws("calibration") / LIST_NAME, encodings)
 
 
-def _quantization(recipe: Recipe, precision: Precision) -> dict[str, Any]:
+def _quantization(recipe: Recipe, precision: Precision, plan: Plan | None) -> dict[str, Any]:
     """What decides the encodings; recorded beside the DLC, too."""
     chosen = recipe.model_dump(include={"method", "percentile", "per_channel", "calibration_windows"})
+    if plan:
+        chosen["plan"] = plan.model_dump(mode="json")
     return chosen | {
         "precision": str(precision), "calibration": recipe.calibration or "shipped"
     }  # fmt: skip
@@ -217,9 +240,10 @@ def _quantization(recipe: Recipe, precision: Precision) -> dict[str, Any]:
 
 def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Done:
     quantization = None if toolchain.reads_qdq else sdk_quantization(recipe, space, precision)
-    source = space.onnx if precision.is_float or quantization else space.qdq(precision)
+    plan = read_plan(space, precision)
+    source = float_source(space, precision) if precision.is_float or quantization else space.qdq(precision)
     sources, target = {"onnx": source}, space.dlc(precision)
-    settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision)
+    settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision, plan)
     if quantization:
         sources["raws"] = quantization.input_list.parent
         settings["quantizer"] = recipe.quantizer

@@ -12,6 +12,7 @@ import numpy as np
 
 from snpe_tools.comparison import Lost, Stage
 from snpe_tools.devices import DeviceAddress
+from snpe_tools.errors import UsageError
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.qa.features import Windows
@@ -59,7 +60,13 @@ class DeviceStages:
         *,
         shard: bool = False,
     ) -> DeviceStages:
-        """Look at every device; one that cannot be reached is a stage that fails."""
+        """Look at every device; one that cannot be reached is a stage that fails.
+
+        Raises:
+            UsageError: `shard`, and no device to split the questions over.
+        """
+        if shard and not addresses:
+            raise UsageError("--shard (SHARD=1) splits the questions over devices, and none is named.", "--device A,B")
         members = look(addresses, wish.root)
         for member in members:
             if member.problem:

@@ -12,7 +12,7 @@ from snpe_tools.errors import UsageError
 from snpe_tools.files import whole_folder, write_text
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import DEFAULT
-from snpe_tools.stages.build import build_sources, choose_for, sdk_quantization
+from snpe_tools.stages.build import build_sources, choose_for, float_source, sdk_quantization
 from snpe_tools.stages.convert import conversion
 from snpe_tools.toolchains.sdk import SdkTools, lay_out
 from snpe_tools.toolchains.sdk_commands import Command, conversion_commands, environment_script, preparation_command
@@ -63,7 +63,8 @@ def _commands(recipe: Recipe, space: Workspace, toolchain: SdkTools, folder: Pat
     precision, socs = recipe.parsed_precision, recipe.parsed_socs
     target, prepared = space.dlc(precision), space.prepared(precision, socs)
     quantization = sdk_quantization(recipe, space, precision)
-    job = conversion(space.onnx, folder, target, graph_identifier(recipe.name), DEFAULT, quantization)
+    source = float_source(space, precision)
+    job = conversion(source, folder, target, graph_identifier(recipe.name), DEFAULT, quantization)
     lay_out(job, folder)
     outputs = [spec.name for spec in job.outputs]
     return [*conversion_commands(toolchain.sdk, job), preparation_command(target.name, prepared.name, socs, outputs)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snpe_tools.errors import UsageError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.graph.ranges import Ranges, collect_ranges
@@ -92,11 +93,14 @@ def qat(
         restart: forget the state of an earlier run.
 
     Raises:
+        UsageError: a mixed precision.
         OnnxError: an operation that cannot be trained, or no fixed shapes.
         DataError: questions that cannot be read, or that leak.
         ExecutionError: training fell apart.
         StorageError: no space.
     """
+    if options.precision.mixed:
+        raise UsageError("A mixed precision cannot be trained.", "Train w8a8, or find a plan: snpe-tools tune.")
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     settings = settings.model_copy(update={"max_seq_length": input_specs(proto)[0].shape[-1]})

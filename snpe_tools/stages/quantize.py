@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,18 @@ from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
+from snpe_tools.quantization.mixing import apply_plan, prepared, wide_tensors
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.spec import Array
 from snpe_tools.tensors import InputList, check_list, named, read_inputs, read_list
 
 if TYPE_CHECKING:
     import onnx
+
+_FLOOR_WINDOWS = 16
+_NARROW_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Quantized:
         legacy_encodings: the same in format 0.6.1, the one that every SDK reads.
         windows: calibration windows seen.
         activations: activation tensors that got an encoding.
+        wide: how many of these have 16 bits, of a mixed precision.
     """
 
     qdq: Path
@@ -46,6 +54,7 @@ class Quantized:
     legacy_encodings: Path
     windows: int
     activations: int
+    wide: int = 0
 
 
 def quantize(
@@ -68,34 +77,56 @@ def quantize(
         ranges: of an earlier `observe`, for the min-max method; observed here when missing.
 
     Raises:
-        UsageError: fp16, which needs no quantization.
+        UsageError: fp16, which needs no quantization; a plan without a mixed precision, or the reverse.
+        RecipeError: the plan names operations that the model does not have.
         OnnxError, TensorError: the model or the list cannot be used.
         StorageError: no space.
     """
     if options.precision.is_float:
         raise UsageError("fp16 needs no quantization.", "Convert the float ONNX model directly.")
+    plan = _plan(options)
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     _lint_constants(proto)
-    calibration = _Calibration(proto, read_list(input_list), native=native)
+    if plan.changes_graph:
+        proto, ranges = prepared(proto, plan), None
+    calibration = Calibration(proto, read_list(input_list), native=native)
     sources = {"onnx": model, "list": input_list}
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
         simulator = Simulator(proto, options)
         _calibrate(simulator, proto, calibration, ranges)
+        if plan.changes_graph:
+            save(proto, prepared_path(target))
         made = write_quantized(simulator, target, len(calibration))
-        notes.update(windows=made.windows, activation_encodings=made.activations)
+        notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
     return made
 
 
-def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: _Calibration, ranges: Ranges | None) -> None:
-    method = simulator.options.method
+def _plan(options: QuantizationOptions) -> Plan:
+    """The plan of a mixed precision, an empty one for others."""
+    if options.precision.mixed != (options.plan is not None):
+        words = "needs a plan" if options.precision.mixed else "takes no plan"
+        raise UsageError(f"{options.precision} {words}.", "Pass --plan FILE together with --precision w8a8-mixed.")
+    plan = options.plan or Plan()
+    if options.method != "min-max" and (plan.clip or plan.score_floor):
+        raise UsageError(
+            f"The plan sets ranges of its own, which the method {options.method!r} would not keep.",
+            "Use METHOD=min-max (--method), or take clip and score_floor out of the plan.",
+        )
+    return plan
+
+
+def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: Calibration, ranges: Ranges | None) -> None:
+    method, plan = simulator.options.method, simulator.options.plan or Plan()
     if method == "min-max":
         observed = ranges or calibration.observe()
         if ranges is None:
             warn_outside_fp16(observed)
-        simulator.calibrate_from_ranges(observed, constants(model))
+        floors = calibration.score_floors() if plan.score_floor else {}
+        apply_plan(simulator, plan, observed, floors, constants(model))
         return
+    simulator.widen(wide_tensors(simulator.operations, plan))
     with progress(f"calibrating ({method})", len(calibration)) as advance:
         simulator.calibrate(calibration.windows(), advance)
 
@@ -108,7 +139,7 @@ def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
     """
     proto = use_int32_inputs(load(model))
     with explained(model):
-        found = _Calibration(proto, read_list(input_list), native=native).observe()
+        found = Calibration(proto, read_list(input_list), native=native).observe()
     _lint_constants(proto)
     return found
 
@@ -118,7 +149,7 @@ def _lint_constants(model: onnx.ModelProto) -> None:
         say(f"  warning: {constant}: such a constant ruins 8- and 16-bit ranges; `snpe-tools export` replaces it.")
 
 
-class _Calibration:
+class Calibration:
     """The inferences of an input list, read one at a time."""
 
     def __init__(self, model: onnx.ModelProto, inputs: InputList, *, native: bool) -> None:
@@ -143,6 +174,12 @@ class _Calibration:
         with progress("observing ranges", len(self)) as advance:
             return collect_ranges(self._model, self.windows(), advance)
 
+    def score_floors(self) -> dict[str, float]:
+        """Where the ranges of attention scores may end, from the first inferences."""
+        count = min(len(self), _FLOOR_WINDOWS)
+        with progress("observing attention scores", count) as advance:
+            return score_floors(self._model, islice(self.windows(), count), advance)
+
 
 def _require_finite(array: Array, file: Path) -> None:
     bad = int(np.count_nonzero(~np.isfinite(array)))
@@ -165,7 +202,13 @@ def write_quantized(simulator: Simulator, target: Path, windows: int) -> Quantiz
         new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
         new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
         save(simulator.qdq_model(), new_model)
-    return Quantized(target, current, legacy, windows, len(simulator.activations))
+    wide = sum(simulator.sim.qc_quantize_op_dict[name].bitwidth > _NARROW_BITS for name in simulator.activations)
+    return Quantized(target, current, legacy, windows, len(simulator.activations), wide)
+
+
+def prepared_path(target: Path) -> Path:
+    """Where the float graph stands that a plan made, beside the QDQ model: encodings for it fit no other."""
+    return target.with_name(f"{target.name.removesuffix('.onnx').removesuffix('.qdq')}.onnx")
 
 
 def encoding_paths(target: Path) -> tuple[Path, Path]:

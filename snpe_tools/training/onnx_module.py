@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
-Hook = Callable[[str, Any], Any]
-"""Called with the name and the value of each float tensor that a node reads; returns what the node gets."""
+Hook = Callable[[str, Any, str], Any]
+"""Called with the name and the value of each float tensor that a node reads, and with the name of what that node
+writes ("" for the model's outputs); returns what the node gets.
+"""
 
 
 class GraphFunction:
@@ -67,16 +69,16 @@ class GraphFunction:
         """
         values: dict[str, Any] = {**self._constants, **weights, **inputs}
         for operation, attributes, read, written in self._steps:
-            given = [_read(values, name, hook) for name in read]
+            given = [_read(values, name, hook, written[0]) for name in read]
             made = operation(attributes, *given)
             values.update(zip(written, made if len(written) > 1 else [made], strict=True))
-        return {name: _read(values, name, hook) for name in self.outputs}
+        return {name: _read(values, name, hook, "") for name in self.outputs}
 
 
-def _read(values: Mapping[str, Any], name: str, hook: Hook | None) -> Any:  # noqa: ANN401
+def _read(values: Mapping[str, Any], name: str, hook: Hook | None, reader: str) -> Any:  # noqa: ANN401
     value = values[name] if name else None
     is_float = value is not None and not isinstance(value, np.ndarray) and value.is_floating_point()
-    return hook(name, value) if hook and is_float else value
+    return hook(name, value, reader) if hook and is_float else value
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

@@ -64,7 +64,7 @@ class QuantizedModel(nn.Module):  # type: ignore[misc]
         outputs = self._graph(inputs, weights, hook)
         return AnswerLogits(outputs["start_logits"], outputs["end_logits"])
 
-    def _quantized(self, name: str, value: Tensor) -> Tensor:
+    def _quantized(self, name: str, value: Tensor, _: str) -> Tensor:
         quantizer = self._quantizers.get(name)
         if quantizer is None:
             return value

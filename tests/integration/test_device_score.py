@@ -117,6 +117,12 @@ def test_what_a_broken_device_leaves_another_runs(score: Callable[..., Result], 
     assert "run them" in done.stderr
 
 
+def test_nothing_to_share_the_questions(score: Callable[..., Result]) -> None:
+    done = score("host", "--shard")
+    assert isinstance(done.exception, UsageError)
+    assert "none is named" in str(done.exception)
+
+
 def test_a_list_of_devices(phone: str, tmp_path: Path) -> None:
     done = command("devices", f"{phone},fake:{tmp_path / 'board'}", "--json")
     first, second = json.loads(done.stdout)

@@ -136,13 +136,13 @@ def test_every_calibration_method_and_granularity(
 def test_min_max_from_observed_ranges_equals_aimets_own_pass(cnn: Path, images: Path, tmp_path: Path) -> None:
     """The fast path must give the encodings that AIMET itself would, on a model whose weights do not change them."""
     from snpe_tools.quantization.simulator import Simulator
-    from snpe_tools.stages.quantize import _Calibration
+    from snpe_tools.stages.quantize import Calibration
     from snpe_tools.tensors import read_list
 
     proto = load(cnn)
     fast = quantize(cnn, images, tmp_path / "fast.onnx", QuantizationOptions(Precision.parse("w16a16")))
     slow = Simulator(proto, QuantizationOptions(Precision.parse("w16a16")))
-    slow.calibrate(_Calibration(proto, read_list(images), native=False).windows(), lambda: None)
+    slow.calibrate(Calibration(proto, read_list(images), native=False).windows(), lambda: None)
     ours = {entry["name"]: entry["scale"] for entry in json.loads(fast.encodings.read_text())["activation_encodings"]}
     theirs = {entry["name"]: entry["scale"] for entry in slow.encodings("1.0.0")["activation_encodings"]}
     assert ours.keys() == theirs.keys()

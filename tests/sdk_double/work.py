@@ -93,14 +93,14 @@ def quantize(
     """The quantized DLC: ranges of the input list, then the encodings that were given, where they are applied."""
     from snpe_tools.graph.loading import load, save
     from snpe_tools.stages.convert import convert as run
-    from snpe_tools.stages.quantize import _calibrate, _Calibration
+    from snpe_tools.stages.quantize import Calibration, _calibrate
     from snpe_tools.tensors import read_list
 
     known = _state(source)
     options = QuantizationOptions(Precision.parse(f"w{bits[0]}a{bits[1]}"), parse_method(method), per_channel or apply)
     model = load(known / "model.onnx")
     simulator = Simulator(model, options)
-    calibration = _Calibration(model, read_list(listed, beside=False), native=False)
+    calibration = Calibration(model, read_list(listed, beside=False), native=False)
     _calibrate(simulator, model, calibration, None)
     if apply:
         _load(simulator, known / "overrides.json")

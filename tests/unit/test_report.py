@@ -18,6 +18,8 @@ from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import Logits
 from snpe_tools.qa.squad import Question
 from snpe_tools.recipe import Recipe
+from snpe_tools.reporting.documents import load_documents
+from snpe_tools.reporting.notebook import devices_table
 from snpe_tools.reporting.passage import mark
 from snpe_tools.stages.explain import explain
 from snpe_tools.stages.report import report
@@ -112,6 +114,30 @@ def test_pictures_are_whole_follow_the_page_and_do_not_share_ids(scored: Workspa
     assert len(ids) == len(set(ids))
     assert "F1, percent" in pictures[0]
     assert "SQNR, dB" in pictures[1]
+
+
+def test_devices_are_shown_with_those_that_failed(scored: Workspace) -> None:
+    document = json.loads(scored.accuracy.read_text())
+    document["devices"] = [
+        {
+            "device": "adb:A", "model": "A <Phone>", "soc": "sm8650", "htp": "v75", "os": "android 15",
+            "emulated": False, "runtime": "snpe-net-run of QAIRT 2.31", "profile": "burst",
+        }
+    ]  # fmt: skip
+    document["lost"] = [{"stage": "dlc-w8a16@adb:B", "runtime": "adb:B", "error": "the cable was <pulled>", "hint": ""}]
+    scored.accuracy.write_text(json.dumps(document))
+    page = report("m", scored.root).read_text()
+    for words in (
+        "adb:A <small>A &lt;Phone&gt;",
+        "sm8650 <small>HTP v75<",
+        "android 15",
+        "snpe-net-run of QAIRT",
+        "burst",
+    ):
+        assert words in page
+    assert "dlc-w8a16@adb:B gave no answers: the cable was &lt;pulled&gt;" in page
+    rows = devices_table(load_documents(scored).accuracy).rows
+    assert [row[:2] for row in rows] == [("adb:A", "sm8650 (HTP v75)"), ("dlc-w8a16@adb:B", "failed")]
 
 
 def test_the_same_scores_give_the_same_page(scored: Workspace) -> None:

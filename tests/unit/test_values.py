@@ -14,12 +14,12 @@ from snpe_tools.socs import BY_ID, BY_NAME, parse_socs
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("text", ["w8a8", "w8a16", "w16a16", "fp16"])
+@pytest.mark.parametrize("text", ["w8a8", "w8a8-mixed", "w8a16", "w16a16", "fp16"])
 def test_precisions_round_trip(text: str) -> None:
     assert str(Precision.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "w8", "W8A8", "w3a8", "w8a8 ", "int8"])
+@pytest.mark.parametrize("text", ["", "w8", "w8a16-mixed", "w8a8-", "W8A8", "w3a8", "w8a8 ", "int8"])
 def test_unknown_precisions_are_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(UsageError, match="w8a16"):
         Precision.parse(text)

@@ -1,0 +1,81 @@
+"""tune: the cheapest mixed precision that keeps its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snpe_tools.cli import options
+from snpe_tools.cli.output import decibel, finish, size, table
+from snpe_tools.progress import say
+
+if TYPE_CHECKING:
+    from snpe_tools.stages.tune import Tuned
+    from snpe_tools.tuning.trial import Trial
+
+_SHOWN_COSTS = 12
+
+
+def tune(
+    model: options.Model = options.DEFAULT_MODEL,
+    checkpoint: options.Checkpoint = None,
+    random: options.Random = False,
+    seq: options.Sequence_ = None,
+    max_drop: Annotated[float, typer.Option(help="F1 that the model may lose against float.", min=0)] = 0.5,
+    budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
+    questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=1)] = 64,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Questions to search with: SQuAD JSON, or rows (.jsonl, .jsonl.xz); shipped by default."),
+    ] = None,
+    evaluation: Annotated[
+        str, typer.Option("--eval", help='Questions it will be scored on, never searched with: SQuAD JSON or "squad".')
+    ] = "",
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the trials of an earlier search.")] = False,
+    root: options.Root = Path(),
+    as_json: options.Json = False,
+) -> None:
+    """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml, which build reads."""
+    from snpe_tools import tune as run_tune
+    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.recipe import load_recipe
+    from snpe_tools.stages.tune import TuneSettings
+
+    overrides = options.recipe_overrides(checkpoint=checkpoint, random=random or None, sequence_length=seq)
+    recipe = load_recipe(model, root / "Models", overrides)
+    settings = TuneSettings(max_drop, budget, questions, data, evaluation_file(evaluation), restart)
+    tuned = run_tune(recipe, root, settings)
+    _show(tuned)
+    finish(tuned.tuning.model_dump(mode="json"), as_json=as_json)
+    tuned.check()
+
+
+def _show(tuned: Tuned) -> None:
+    tuning = tuned.tuning
+    say(f"\nWhat each operation costs at 8 bits (of {len(tuning.costs)}):")
+    rows = [(cost.operation, cost.why, f"{cost.sqnr_db:.1f}") for cost in tuning.costs[:_SHOWN_COSTS]]
+    table(("operation", "likely cause", "SQNR dB alone"), rows, left=2)
+    say(f"\n{tuning.model}: {len(tuning.trials)} trials, {tuning.questions} questions, float F1 {tuning.float_f1:.2f}")
+    columns = ("trial", "F1", "drop", "held-out drop", "equal", "SQNR dB", "16-bit", "16-bit MACs", "converts", "size")
+    table(columns, [_row(trial, trial is tuned.best) for trial in tuning.trials])
+    say(f"\nChosen: {tuned.best.label}. Written to {tuned.plan}; all trials are in {tuned.file}.")
+    if tuned.stopped:
+        say("The time ran out; the same command goes on from here.")
+    say(f"Next: make accuracy MODEL={tuning.model} PRECISION=w8a8-mixed")
+
+
+def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
+    return (
+        f"{'* ' if chosen else '  '}{trial.label}",
+        f"{trial.f1:.2f}",
+        f"{trial.drop:+.2f}",
+        "" if trial.held_out is None else f"{trial.held_out:+.2f}",
+        f"{trial.same:.1f} %",
+        decibel(trial.sqnr_db),
+        f"{trial.wide:.1f} %",
+        f"{trial.wide_macs:.1f} %",
+        str(trial.converts),
+        size(trial.bytes),
+    )

@@ -1,0 +1,80 @@
+"""What a plan does to a float graph, and to the ranges observed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from snpe_tools.graph.ranges import Ranges
+from snpe_tools.graph.scales import fold_scales
+from snpe_tools.quantization.operations import Operation, select
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.simulator import Simulator
+from snpe_tools.spec import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def prepared(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+    """A copy of the float graph as it is quantized: it computes the same."""
+    copy = type(model)()
+    copy.CopyFrom(model)
+    while plan.fold_scales and fold_scales(copy):  # a factor may stand before another
+        pass
+    return copy
+
+
+def adjusted(
+    ranges: Ranges, plan: Plan, operations: Sequence[Operation], floors: Mapping[str, float] | None = None
+) -> Ranges:
+    """The ranges that a plan wants.
+
+    Args:
+        ranges: as observed on the prepared graph.
+        operations: of that graph.
+        floors: of attention scores, see `score_floors`.
+
+    Raises:
+        RecipeError: the plan names an operation that the graph does not have.
+    """
+    found = ranges.as_dict()
+    for tensor, floor in (floors or {}).items():
+        low, high = found[tensor]
+        found[tensor] = (max(low, min(floor, high)), high)
+    for name, (kept_low, kept_high) in plan.clip.items():
+        for operation in select(operations, [name]):
+            if operation.tensor in found:
+                low, high = found[operation.tensor]
+                found[operation.tensor] = (low * kept_low, high * kept_high)
+    return Ranges.from_dict(found, ranges.windows)
+
+
+def apply_plan(
+    simulator: Simulator, plan: Plan, ranges: Ranges, floors: Mapping[str, float], constants: Mapping[str, Array]
+) -> None:
+    """Set all encodings of a simulator as a plan wants them.
+
+    What has 16 bits spans all that was observed: only its readers of 8 bits, behind a Convert, see the narrower range.
+
+    Args:
+        ranges, floors: observed on the simulator's model.
+        constants: float constants of that model.
+
+    Raises:
+        RecipeError: the plan names an operation that the model does not have.
+    """
+    observed, wanted = ranges.as_dict(), adjusted(ranges, plan, simulator.operations, floors).as_dict()
+    wide = [tensor for tensor in wide_tensors(simulator.operations, plan) if tensor in observed]
+    simulator.widen(wide_tensors(simulator.operations, plan), {tensor: wanted[tensor] for tensor in wide})
+    final = wanted | {tensor: observed[tensor] for tensor in wide}
+    simulator.calibrate_from_ranges(Ranges.from_dict(final, ranges.windows), constants)
+
+
+def wide_tensors(operations: Sequence[Operation], plan: Plan) -> list[str]:
+    """The tensors that get 16 bits.
+
+    Raises:
+        RecipeError: the plan names an operation that the graph does not have.
+    """
+    return [operation.tensor for operation in select(operations, plan.wide)]

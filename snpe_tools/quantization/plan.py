@@ -1,0 +1,68 @@
+"""A mixed-precision plan: which activations get 16 bits, and what is done so that the others need no more than 8.
+
+It is a small TOML file in the model's folder, `Models/<model>/w8a8-mixed.toml`, written by hand or by `tune`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from snpe_tools.errors import RecipeError
+from snpe_tools.files import read_toml, write_text
+
+_HEAD = "# Mixed precision: what computes in 16 bits; all other activations have 8. See docs/quantization.md.\n"
+
+
+class Plan(BaseModel):
+    """What decides a mixed precision. Operations are named as `snpe_tools.quantization.operations` does.
+
+    Attributes:
+        wide: operations that compute in 16 bits.
+        fold_scales: multiply constant factors into the weights before them.
+        score_floor: end the range of attention scores where a probability can no longer be told from 0.
+        clip: share of the observed smallest and largest value that the range keeps, by operation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wide: tuple[str, ...] = ()
+    fold_scales: bool = False
+    score_floor: bool = False
+    clip: dict[str, tuple[float, float]] = Field(default_factory=dict)
+
+    @property
+    def changes_graph(self) -> bool:
+        """Whether another float graph is quantized than the exported one."""
+        return self.fold_scales
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in `path`.
+
+    Raises:
+        RecipeError: there is none, or it has an unknown key or a wrong value.
+    """
+    if not path.is_file():
+        raise RecipeError(
+            f"There is no plan {path}, which says what computes in 16 bits.",
+            '`snpe-tools tune` finds one; one line by hand does as well: wide = ["Add>LayerNormalization"].',
+        )
+    try:
+        return Plan.model_validate(read_toml(path))
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Plan.model_fields)
+        raise RecipeError(f"{path}: {key}: {first['msg']}.", f"Known keys: {known}.") from problem
+
+
+def save_plan(plan: Plan, path: Path, comment: str = "") -> None:
+    """Write a plan as TOML, with a comment of one or more lines above it."""
+    lines = [f"{key} = {str(getattr(plan, key)).lower()}" for key in ("fold_scales", "score_floor")]
+    wide = "".join(f'    "{name}",\n' for name in plan.wide)
+    clip = "".join(f'"{name}" = [{low:g}, {high:g}]\n' for name, (low, high) in plan.clip.items())
+    remarks = "".join(f"# {line}\n" for line in comment.splitlines())
+    table = f"\n[clip]\n{clip}" if clip else ""
+    write_text(path, f"{_HEAD}{remarks}" + "\n".join(lines) + f"\nwide = [\n{wide}]\n{table}")

@@ -1,0 +1,256 @@
+"""A recipe + questions → the plan of the cheapest mixed precision that keeps its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from snpe_tools.errors import AccuracyError, DataError
+from snpe_tools.files import sha256
+from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.loading import load
+from snpe_tools.graph.ranges import Ranges
+from snpe_tools.graph.ranges_file import load_ranges
+from snpe_tools.graph.session import explained
+from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.precision import Precision
+from snpe_tools.progress import progress, say
+from snpe_tools.provenance import versions
+from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, Question, check_disjoint, load_questions
+from snpe_tools.quantization.mixing import adjusted, prepared
+from snpe_tools.quantization.plan import Plan, save_plan
+from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.recipe import Recipe
+from snpe_tools.spec import Array
+from snpe_tools.stages.build import build_sources
+from snpe_tools.stages.quantize import Calibration
+from snpe_tools.tensors import LIST_NAME, read_list
+from snpe_tools.training.corpus import load_corpus
+from snpe_tools.tuning.model import Candidate, Judge, Variant, carried_over, shorter
+from snpe_tools.tuning.search import Ground, Search
+from snpe_tools.tuning.sensitivity import Sensitivity, measure
+from snpe_tools.tuning.trial import Trial, Tuning, load_tuning
+from snpe_tools.workspace import Workspace
+
+MIXED = Precision.parse("w8a8-mixed")
+_SEARCH_LENGTH = 192
+"""Windows of the search: most passages fit, and an inference takes a third of the time of 384 tokens."""
+_PROBED = 8
+_POOL = 6
+"""So many times the search questions are cut into windows, to find those that fit."""
+_HELP = 3
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How to search.
+
+    Attributes:
+        max_drop: F1 that the model may lose against float.
+        minutes: no new trial begins later.
+        questions: asked of every trial; twice as many others are held out.
+        data: SQuAD JSON or rows to take them from; None for the shipped calibration questions.
+        evaluation: questions that the model will be scored on: none of their passages may be searched with.
+        restart: forget the trials of an earlier run.
+    """
+
+    max_drop: float = 0.5
+    minutes: float = 20.0
+    questions: int = 64
+    data: Path | None = None
+    evaluation: Path = SHIPPED_QUESTIONS
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found, the plan that it wrote, and where all trials stand; whether the time ran out."""
+
+    tuning: Tuning
+    plan: Path
+    file: Path
+    stopped: bool
+    helpful: tuple[str, ...] = field(default=())
+
+    @property
+    def best(self) -> Trial:
+        """The cheapest trial that holds, else the one that loses least."""
+        return self.tuning.trials[self.tuning.best]
+
+    def check(self) -> None:
+        """The goal.
+
+        Raises:
+            AccuracyError: no trial reaches it, with what would help most.
+        """
+        if not self.tuning.reached:
+            drop = max(self.best.drop, self.best.held_out or 0.0)
+            why = "the time ran out" if self.stopped else "no plan reaches the goal"
+            raise AccuracyError(
+                f"{self.tuning.model}: {why}; the best loses {drop:.2f} F1, and {self.tuning.max_drop:g} were allowed.",
+                "What would help most: " + "; ".join(self.helpful) + ".",
+            )
+
+
+def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = None) -> Tuned:
+    """Search for the plan of w8a8-mixed, and write it to the model's folder.
+
+    Args:
+        root: folder that holds Models/ and raw_inputs/.
+        settings: the goal, the questions and the time.
+
+    Raises:
+        DataError: too few questions, or passages that are also evaluated.
+        SnpeToolsError: of the step that failed. Trials of an interrupted search are kept, and not made again.
+    """
+    chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
+    recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max"})
+    with space.locked():
+        build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
+        workshop = _Workshop(recipe, space, chosen)
+        search = Search(workshop.ground(), workshop.tuning())
+        with explained(space.onnx):
+            search.run(workshop.sensitivity())
+        workshop.keep(search.tuning)
+    return Tuned(search.tuning, space.plan(MIXED), space.tuning, search.stopped, _helpful(search.tuning))
+
+
+def _helpful(tuning: Tuning) -> tuple[str, ...]:
+    """The three dearest operations that the best trial leaves at 8 bits; training, where 16 bits are not enough."""
+    best = tuning.trials[tuning.best]
+    widest = max(tuning.trials, key=lambda trial: trial.wide)
+    if widest.drop > tuning.max_drop:
+        return ("train the model for its quantization: snpe-tools qat", "w8a16", "more calibration: WINDOWS=256")
+    left = [cost for cost in tuning.costs if cost.operation not in best.plan.wide][:_HELP]
+    return tuple(f"{cost.operation} in 16 bits ({cost.why})" for cost in left)
+
+
+def _split(
+    pool: Sequence[Question], count: int, cut: Callable[[Sequence[Question]], Windows]
+) -> tuple[Windows, Windows]:
+    """`count` search questions and up to twice as many held-out ones, each in one window; no passage is in both.
+
+    Raises:
+        DataError: there are too few.
+    """
+    order = np.random.default_rng(0).permutation(len(pool))[: _POOL * count]
+    windows = cut([pool[index] for index in order])
+    single = np.flatnonzero(np.bincount(windows.question, minlength=len(windows.questions)) == 1)
+    passages = list(dict.fromkeys(windows.questions[index].context for index in single))
+    searched = set(passages[: len(passages) // 3 or 1])
+    parts = [[int(index) for index in single if (windows.questions[index].context in searched) == wanted]
+             for wanted in (True, False)]  # fmt: skip
+    if not all(parts):
+        raise DataError(
+            f"Only {len(single)} questions fit into one window each; some must be searched with, others held out.",
+            "Give more questions: --data FILE.",
+        )
+    return windows.of_questions(parts[0][:count]), windows.of_questions(parts[1][: 2 * count])
+
+
+class _Workshop:
+    """Everything a search needs, made from a model's folder."""
+
+    def __init__(self, recipe: Recipe, space: Workspace, settings: TuneSettings) -> None:
+        self._recipe, self._space, self._settings = recipe, space, settings
+        self._full = use_int32_inputs(load(space.onnx))
+        unshare_vectors(self._full)
+        self._length = min(_SEARCH_LENGTH, recipe.sequence_length)
+        self._short = (
+            self._full
+            if self._length == recipe.sequence_length
+            else shorter(load(space.dynamic), self._full, self._length)
+        )
+        self._judge = Judge(self._short, self._windows[0])
+
+    @cached_property
+    def _windows(self) -> tuple[Windows, Windows]:
+        """Of the search questions, and of the held-out ones."""
+        data, count = self._settings.data, self._settings.questions
+        pool = list(load_corpus(data).questions) if data else load_questions(SHIPPED_CALIBRATION)
+        tokenizer = load_tokenizer(self._space.tokenizer)
+        searched, held_out = _split(pool, count, lambda some: make_windows(some, tokenizer, self._length))
+        check_disjoint(
+            load_questions(self._settings.evaluation),
+            (*searched.questions, *held_out.questions),
+            what="search",
+            hint="Search with training data: --data FILE.",
+        )
+        return searched, held_out
+
+    def tuning(self) -> Tuning:
+        """The trials of an earlier run on the same, or a blank sheet."""
+        key = self._key()
+        known = None if self._settings.restart else load_tuning(self._space.tuning, key)
+        if known:
+            say(f"  {len(known.trials)} trials of an earlier run are taken over")
+        return known or Tuning(
+            model=self._recipe.name,
+            key=key,
+            questions=len(self._windows[0].questions),
+            length=self._length,
+            max_drop=self._settings.max_drop,
+            float_f1=self._judge.f1,
+        )
+
+    def _key(self) -> str:
+        asked = ",".join(question.id for windows in self._windows for question in windows.questions)
+        parts = [sha256(self._space.onnx), sha256(self._space.ranges), asked, self._settings.max_drop, versions()]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def ground(self) -> Ground:
+        """The model in both variants, and the judges."""
+        options = QuantizationOptions(MIXED, per_channel=self._recipe.per_channel, plan=Plan())
+        self._folded = Candidate(self._variant(Plan(fold_scales=True)), options)
+        return Ground(
+            plain=Candidate(self._variant(Plan()), options),
+            folded=self._folded,
+            judge=self._judge,
+            referee=Judge(self._short, self._windows[1]),
+            deadline=time.monotonic() + 60 * self._settings.minutes,
+            file=self._space.tuning,
+            changed=self.keep,
+        )
+
+    def _variant(self, plan: Plan) -> Variant:
+        """The graph of a plan for short windows, with what was observed on full ones."""
+        full, short = prepared(self._full, plan), prepared(self._short, plan)
+        raws = read_list(self._space.raws("calibration") / LIST_NAME)
+        calibration = Calibration(full, raws, native=False)
+        ranges = calibration.observe() if plan.changes_graph else load_ranges(self._space.ranges)
+        floors = calibration.score_floors()
+        moved = carried_over(ranges.as_dict(), full, short)
+        return Variant(short, Ranges.from_dict(moved, ranges.windows), carried_over(floors, full, short))
+
+    def sensitivity(self) -> Sensitivity:
+        """What each operation costs, measured on some of the search windows."""
+        variant, simulator = self._folded.variant, self._folded.simulator
+        operations = self._folded.operations
+        ranges = adjusted(variant.ranges, Plan(score_floor=True), operations, variant.floors)
+        symmetric = {name: quantizer.symmetric for name, quantizer in simulator.quantizers().items()}
+        rows = np.unique(np.linspace(0, len(self._judge.windows) - 1, _PROBED).astype(int))
+        with progress("measuring what each tensor costs", len(rows)) as advance:
+
+            def windows() -> Iterator[Mapping[str, Array]]:
+                for row in rows:
+                    yield self._judge.inputs(int(row))
+                    advance()
+
+            return measure(variant.model, operations, symmetric, ranges, windows())
+
+    def keep(self, tuning: Tuning) -> None:
+        """Write the best plan so far."""
+        best = tuning.trials[tuning.best]
+        save_plan(
+            best.plan,
+            self._space.plan(MIXED),
+            f"By `snpe-tools tune`: F1 {best.f1:.2f} on {tuning.questions} questions, float {tuning.float_f1:.2f};"
+            f"\n{best.wide:.0f} % of activations and {best.wide_macs:.0f} % of multiply-accumulates in 16 bits.",
+        )

@@ -1,0 +1,1 @@
+"""Finding the cheapest mixed precision that still answers."""

@@ -1,0 +1,171 @@
+"""The model that is searched on: the same graph for shorter windows, quantized by AIMET as the real one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from snpe_tools.errors import OnnxError
+from snpe_tools.graph.dequantized import dequantize_constants
+from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.loading import infer_types, input_specs
+from snpe_tools.graph.mask import fold_mask
+from snpe_tools.graph.ranges import Ranges
+from snpe_tools.graph.session import plain_session
+from snpe_tools.graph.shapes import fix_shapes
+from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.noise import sqnr_db
+from snpe_tools.qa.answers import FloatArray, find_answers
+from snpe_tools.qa.features import IntArray, Windows
+from snpe_tools.qa.inference import LOGITS, parallel
+from snpe_tools.qa.metrics import evaluate, has_unanswerable
+from snpe_tools.quantization.mixing import apply_plan, wide_tensors
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
+from snpe_tools.stages.quantize import constants
+from snpe_tools.tuning.trial import Trial
+
+if TYPE_CHECKING:
+    import onnx
+
+_CONVERT = "_as_uint"
+_Value = TypeVar("_Value")
+
+
+def shorter(dynamic: onnx.ModelProto, model: onnx.ModelProto, length: int) -> onnx.ModelProto:
+    """The fixed graph `model` for windows of another length, from its dynamic twin.
+
+    Raises:
+        OnnxError: the two do not have the same operations.
+    """
+    short = use_int32_inputs(fix_shapes(dynamic, {value.name: (1, length) for value in dynamic.graph.input}))
+    fold_mask(short)
+    unshare_vectors(short)
+    if [node.op_type for node in short.graph.node] != [node.op_type for node in model.graph.node]:
+        raise OnnxError(f"The graph for {length} tokens has other operations than the model.")
+    return short
+
+
+def carried_over(values: Mapping[str, _Value], source: onnx.ModelProto, target: onnx.ModelProto) -> dict[str, _Value]:
+    """Values by tensor of one graph as values by tensor of its twin, which has the same nodes in the same order."""
+    names = dict(zip((value.name for value in source.graph.input), (value.name for value in target.graph.input),
+                     strict=True))  # fmt: skip
+    for one, other in zip(source.graph.node, target.graph.node, strict=True):
+        names.update(zip(one.output, other.output, strict=True))
+    return {names[name]: value for name, value in values.items() if name in names}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A float graph to quantize, what was observed on it, and the questions in windows of its length."""
+
+    model: onnx.ModelProto
+    ranges: Ranges
+    floors: Mapping[str, float]
+
+
+class Candidate:
+    """One variant in AIMET's simulator; every plan on it changes encodings only."""
+
+    def __init__(self, variant: Variant, options: QuantizationOptions) -> None:
+        self.variant = variant
+        self.simulator = Simulator(variant.model, options)
+        self.operations = self.simulator.operations
+
+    def quantized(self, plan: Plan) -> onnx.ModelProto:
+        """The QDQ model of a plan."""
+        floors = self.variant.floors if plan.score_floor else {}
+        apply_plan(self.simulator, plan, self.variant.ranges, floors, constants(self.variant.model))
+        return self.simulator.qdq_model()
+
+    @cached_property
+    def macs(self) -> dict[str, int]:
+        """Multiply-accumulates of each matrix product, by the tensor it writes."""
+        shapes = _shapes(self.variant.model)
+        found = {}
+        for node in self.variant.model.graph.node:
+            if node.op_type in {"Gemm", "MatMul"}:
+                left = shapes[node.input[0]]
+                turned = any(entry.name == "transA" and entry.i for entry in node.attribute)
+                found[node.output[0]] = math.prod(shapes[node.output[0]]) * left[-2 if turned else -1]
+        return found
+
+    def wide_macs(self, plan: Plan) -> float:
+        """Share of multiply-accumulates that are computed in 16 bits, percent."""
+        wide = set(wide_tensors(self.operations, plan))
+        total = sum(self.macs.values())
+        return 100 * sum(count for name, count in self.macs.items() if name in wide) / total if total else 0.0
+
+    def wide_share(self, plan: Plan) -> float:
+        """Share of activation tensors that have 16 bits, percent."""
+        return 100 * len(wide_tensors(self.operations, plan)) / len(self.operations)
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    graph = infer_types(model).graph
+    return {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in (*graph.input, *graph.value_info, *graph.output)
+    }
+
+
+class Judge:
+    """Asks the search questions, and compares with the float model's answers."""
+
+    def __init__(self, model: onnx.ModelProto, windows: Windows) -> None:
+        self.windows = windows
+        self._names = [spec.name for spec in input_specs(model)]
+        self._empty = has_unanswerable(windows.questions)
+        self._float = self._logits(model)
+        self.answers = self._texts(self._float)
+        self.f1 = evaluate(windows.questions, self.answers).f1
+
+    def inputs(self, row: int) -> dict[str, IntArray]:
+        """The model's inputs of one window."""
+        return self.windows.inputs(slice(row, row + 1), self._names)
+
+    def judge(self, label: str, candidate: Candidate, plan: Plan) -> Trial:
+        """Score a plan."""
+        started = time.perf_counter()
+        model = candidate.quantized(plan)
+        size = model.ByteSize()
+        converts = sum(node.op_type == "QuantizeLinear" and _CONVERT in node.output[0] for node in model.graph.node)
+        dequantize_constants(model)
+        logits = self._logits(model)
+        texts = self._texts(logits)
+        f1 = evaluate(self.windows.questions, texts).f1
+        real = self.windows.attention_mask > 0
+        return Trial(
+            label=label,
+            plan=plan,
+            f1=f1,
+            drop=self.f1 - f1,
+            same=100 * float(np.mean([one == other for one, other in zip(texts, self.answers, strict=True)])),
+            sqnr_db=sqnr_db(self._float[:, real], logits[:, real]),
+            wide=candidate.wide_share(plan),
+            bytes=size,
+            wide_macs=candidate.wide_macs(plan),
+            converts=converts,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _logits(self, model: onnx.ModelProto) -> FloatArray:
+        session = plain_session(model, threads=1)
+        result = np.zeros((2, *self.windows.input_ids.shape), np.float32)
+
+        def infer(row: int) -> None:
+            result[:, row] = np.concatenate(session.run(list(LOGITS), self.inputs(row)))
+
+        for _ in parallel(infer, range(len(self.windows))):
+            pass
+        return result
+
+    def _texts(self, logits: FloatArray) -> list[str]:
+        found = find_answers(logits[0], logits[1], self.windows, may_be_empty=self._empty)
+        return [answer.text for answer in found]

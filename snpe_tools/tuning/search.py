@@ -1,0 +1,181 @@
+"""The search: methods alone and together, then the fewest operations in 16 bits."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snpe_tools.progress import say
+from snpe_tools.quantization.operations import CONSTANT, Operation
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.tuning.greedy import Effects, Step, noise_of, raise_in_order
+from snpe_tools.tuning.model import Candidate, Judge
+from snpe_tools.tuning.sensitivity import FULL, Clip, Sensitivity
+from snpe_tools.tuning.trial import Cost, Trial, Tuning, save_tuning
+
+_SMALLEST_CLIP_GAIN = 0.9
+"""A clipped range is kept where it leaves less than this share of the noise."""
+_SHARES = (10, 25, 50)
+"""Percent of activations in 16 bits that are always tried, so that the table shows what each buys."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a search stands on.
+
+    Attributes:
+        plain, folded: the model as exported, and with its scales folded.
+        judge: of the search questions; `referee` of held-out ones.
+        deadline: monotonic seconds at which no new trial begins.
+        file: where trials are kept.
+        changed: called after each trial, with the best plan so far.
+    """
+
+    plain: Candidate
+    folded: Candidate
+    judge: Judge
+    referee: Judge
+    deadline: float
+    file: Path
+    changed: Callable[[Tuning], None]
+
+
+class Search:
+    """Tries plans, keeps every trial, and knows those of an earlier run."""
+
+    def __init__(self, ground: Ground, tuning: Tuning) -> None:
+        self.ground, self.tuning, self.stopped = ground, tuning, False
+
+    def run(self, sensitivity: Sensitivity) -> None:
+        """Methods first, then raise operations until the goal holds on search and held-out questions."""
+        clips = _worthwhile(sensitivity)
+        self.tuning.costs = costs(sensitivity, clips, self.ground.folded.operations)
+        base = self._methods(clips)
+        kept = clips if base.clip else {}
+        self._raise(base, raise_in_order(_computed(sensitivity.effects(kept), self.ground.folded.operations)))
+
+    def _methods(self, clips: Mapping[str, Clip]) -> Plan:
+        """Each method alone and all together; returns the best for operations of 8 bits."""
+        names = {operation.tensor: operation.name for operation in self.ground.folded.operations}
+        clip = {names[tensor]: shares for tensor, shares in clips.items()}
+        together = Plan(fold_scales=True, score_floor=True)
+        clipped = together.model_copy(update={"clip": clip})
+        everything = tuple(dict.fromkeys(operation.type for operation in self.ground.folded.operations))
+        wide = together.model_copy(update={"wide": tuple(kind for kind in everything if kind != CONSTANT)})
+        for label, plan in (
+            ("w8a8 as it is", Plan()),
+            ("scales folded", Plan(fold_scales=True)),
+            ("score floor", Plan(score_floor=True)),
+            ("scales folded, score floor", together),
+            ("and ranges clipped", clipped),
+            ("every operation in 16 bits", wide),
+        ):
+            self.attempt(label, plan)
+        both = [trial for trial in (self.tuning.find(together), self.tuning.find(clipped)) if trial]
+        return max(both, key=lambda trial: trial.sqnr_db or math.inf).plan if both else together
+
+    def _raise(self, base: Plan, steps: Sequence[Step]) -> None:
+        """The shortest part of the order that reaches the goal, by bisection; further while held-out questions fail."""
+        for share in _SHARES:
+            self.attempt(f"at most {share} % in 16 bits", self._within(base, steps, share))
+        low, high = 0, len(steps)
+        while low < high and not self.stopped:
+            middle = (low + high) // 2
+            trial = self.attempt(f"{middle} steps raised", self.plan_after(base, steps, middle))
+            if trial is None:
+                return
+            low, high = (low, middle) if trial.drop <= self.tuning.max_drop else (middle + 1, high)
+        while low < len(steps) and not self.stopped and not self._holds(base, steps, low):
+            low = _further(steps, low)
+
+    def _holds(self, base: Plan, steps: Sequence[Step], count: int) -> bool:
+        """Whether the goal holds on the search questions and on held-out ones."""
+        plan = self.plan_after(base, steps, count)
+        trial = self.attempt(f"{count} steps raised", plan)
+        if trial is None or trial.drop > self.tuning.max_drop:
+            return False
+        if trial.held_out is None:
+            trial.held_out = self.ground.referee.judge(trial.label, self._candidate(plan), plan).drop
+            self._keep()
+            say(f"    held-out questions: F1 {-trial.held_out:+.2f} against float")
+        return trial.held_out <= self.tuning.max_drop
+
+    def _within(self, base: Plan, steps: Sequence[Step], share: float) -> Plan:
+        """The longest part of the order that leaves no more than `share` percent of activations in 16 bits."""
+        plans = (self.plan_after(base, steps, count) for count in range(len(steps), -1, -1))
+        return next(plan for plan in plans if self.ground.folded.wide_share(plan) <= share)
+
+    def plan_after(self, base: Plan, steps: Sequence[Step], count: int) -> Plan:
+        """The plan with the first `count` steps raised."""
+        raised = {tensor for step in steps[:count] for tensor in step.raised}
+        names = tuple(operation.name for operation in self.ground.folded.operations if operation.tensor in raised)
+        return base.model_copy(update={"wide": names})
+
+    def attempt(self, label: str, plan: Plan) -> Trial | None:
+        """Score a plan, unless that was done before or the time is over."""
+        if known := self.tuning.find(plan):
+            return known
+        if self.tuning.trials and time.monotonic() > self.ground.deadline:
+            self.stopped = True
+            return None
+        trial = self.ground.judge.judge(label, self._candidate(plan), plan)
+        say(f"  {label}: F1 {trial.f1:.2f} ({-trial.drop:+.2f}), {trial.same:.0f} % equal, {trial.wide:.0f} % 16-bit")
+        self.tuning.trials.append(trial)
+        self._keep()
+        return trial
+
+    def _keep(self) -> None:
+        self.tuning.choose()
+        save_tuning(self.tuning, self.ground.file)
+        self.ground.changed(self.tuning)
+
+    def _candidate(self, plan: Plan) -> Candidate:
+        return self.ground.folded if plan.fold_scales else self.ground.plain
+
+
+def _further(steps: Sequence[Step], count: int) -> int:
+    """As many steps as it takes to halve the noise that is left."""
+    left = steps[count - 1].noise if count else math.inf
+    return next((index + 1 for index in range(count, len(steps)) if steps[index].noise <= left / 2), len(steps))
+
+
+def _worthwhile(sensitivity: Sensitivity) -> dict[str, Clip]:
+    """Clipped ranges that gain something."""
+    found = sensitivity.best_clips()
+    return {
+        tensor: clip
+        for tensor, clip in found.items()
+        if clip != FULL
+        and noise_of(sensitivity.by_clip[clip], tensor, ())
+        < _SMALLEST_CLIP_GAIN * noise_of(sensitivity.by_clip[FULL], tensor, ())
+    }
+
+
+def _computed(effects: Effects, operations: Sequence[Operation]) -> Effects:
+    """Without constants: they follow their readers."""
+    kept = {operation.tensor for operation in operations if operation.type != CONSTANT}
+    return {tensor: readers for tensor, readers in effects.items() if tensor in kept}
+
+
+def costs(sensitivity: Sensitivity, clips: Mapping[str, Clip], operations: Sequence[Operation]) -> list[Cost]:
+    """What each operation costs at 8 bits, the dearest first."""
+    found = []
+    for operation in operations:
+        if operation.tensor not in sensitivity.by_clip[FULL]:
+            continue
+        clip = clips.get(operation.tensor, FULL)
+        noise = noise_of(sensitivity.by_clip[clip], operation.tensor, ())
+        found.append(
+            Cost(
+                operation=operation.name,
+                tensor=operation.tensor,
+                noise=noise,
+                sqnr_db=-10 * math.log10(noise) if noise else 200.0,
+                clip=clip,
+                why=sensitivity.why(operation.tensor),
+            )
+        )
+    return sorted(found, key=lambda cost: -cost.noise)

@@ -1,0 +1,106 @@
+"""One configuration that was tried, and the table of all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from snpe_tools.files import write_text
+from snpe_tools.quantization.plan import Plan
+
+
+class Trial(BaseModel):
+    """What a plan scored on the search questions, and what it costs.
+
+    Attributes:
+        label: what is new in it, for people.
+        f1, drop: F1 in percent, and how much lower than float's.
+        same: share of answers equal to float's, percent.
+        sqnr_db: of the logits against float's; None where nothing differs.
+        wide: share of activation tensors that have 16 bits, percent.
+        bytes: of the QDQ model.
+        wide_macs: share of multiply-accumulates computed on 16-bit activations, percent.
+        converts: steps between 8 and 16 bits.
+        seconds: that scoring it took.
+        held_out: `drop` on held-out questions, where it was asked for.
+    """
+
+    label: str
+    plan: Plan
+    f1: float
+    drop: float
+    same: float
+    sqnr_db: float | None
+    wide: float
+    bytes: int
+    wide_macs: float
+    converts: int
+    seconds: float
+    held_out: float | None = None
+
+
+class Cost(BaseModel):
+    """What one operation costs at 8 bits.
+
+    Attributes:
+        operation: its name in plans; `tensor` what it writes.
+        noise: energy that its rounding adds to the logits, as a share of their energy.
+        sqnr_db: of the logits if it were the only one of 8 bits.
+        clip: share of the observed range that costs least.
+        why: in words.
+    """
+
+    operation: str
+    tensor: str
+    noise: float
+    sqnr_db: float
+    clip: tuple[float, float]
+    why: str
+
+
+class Tuning(BaseModel):
+    """tune.json: everything that a search found, for the report and for going on after an interrupt.
+
+    Attributes:
+        key: what the trials depend on; others are not taken over.
+        best: index of the best trial; `reached`: whether it loses no more than `max_drop`.
+    """
+
+    model: str
+    key: str
+    questions: int
+    length: int
+    max_drop: float
+    float_f1: float
+    costs: list[Cost] = []
+    trials: list[Trial] = []
+    best: int = 0
+    reached: bool = False
+
+    def find(self, plan: Plan) -> Trial | None:
+        """The trial of an equal plan."""
+        return next((trial for trial in self.trials if trial.plan == plan), None)
+
+    def choose(self) -> None:
+        """Take the cheapest trial within the bound, held-out questions before others; else the one that loses least."""
+        good = [trial for trial in self.trials if max(trial.drop, trial.held_out or 0.0) <= self.max_drop]
+        self.reached = bool(good)
+        ranked = sorted(good, key=lambda trial: (trial.held_out is None, trial.wide, trial.drop)) or sorted(
+            self.trials, key=lambda trial: (trial.drop, -(trial.sqnr_db or 0))
+        )
+        self.best = self.trials.index(ranked[0])
+
+
+def save_tuning(tuning: Tuning, path: Path) -> None:
+    """Write it, whole or not at all."""
+    write_text(path, tuning.model_dump_json(indent=1) + "\n")
+
+
+def load_tuning(path: Path, key: str) -> Tuning | None:
+    """An earlier search on the same model, questions and versions; None where there is none."""
+    try:
+        found = Tuning.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found if found.key == key else None

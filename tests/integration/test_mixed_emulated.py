@@ -1,0 +1,89 @@
+"""Mixed precision, from a plan to a DLC of 8- and 16-bit operations on the emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import snpe_tools.dlc as dlc_format
+from snpe_tools import convert, inputs, quantize
+from snpe_tools.cli.main import app
+from snpe_tools.errors import RecipeError, UsageError
+from snpe_tools.precision import Precision
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.stages.compare import compare
+from tests.integration.conftest import FAMILIES, SEQUENCE
+
+MIXED = Precision.parse("w8a8-mixed")
+RESIDUAL = ("Add>LayerNormalization", "LayerNormalization")
+WIDE = dict.fromkeys(FAMILIES, ("Add>Softmax", "Softmax", *RESIDUAL)) | {"mobilebert": ("Add",)}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mixed_dlc_stays_in_integers_and_computes_what_the_qdq_model_does(
+    family: str, exported: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model, plan = exported(family), Plan(wide=WIDE[family], fold_scales=True, score_floor=True)
+    questions = load_questions(SHIPPED_CALIBRATION)[:4]
+    listed = inputs(model, questions, model.with_suffix(".tokenizer.json"), tmp_path / "raws", limit=4).list_file
+    narrow = quantize(model, listed, tmp_path / "8.qdq.onnx", QuantizationOptions(Precision.parse("w8a8")))
+    made = quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(MIXED, plan=plan))
+    assert 0 < made.wide < made.activations <= narrow.activations
+    converted = convert(made.qdq, tmp_path / "m.dlc")
+    assert converted.float_steps == 2, "only the two outputs may leave the integers"
+    assert converted.operations["Convert"] > 0
+    with dlc_format.open(converted.dlc) as opened:
+        written = {name for node in opened.graph.nodes for name in node.outputs}
+        assert {opened.graph.tensors[name].dtype.bits for name in written} >= {8, 16}
+    pairs = zip(
+        compare(model, made.qdq, listed), compare(model, narrow.qdq, listed), compare(model, converted.dlc, listed),
+        strict=True,
+    )  # fmt: skip
+    for mixed, plain, emulated in pairs:
+        assert (mixed.sqnr_db or 0) > (plain.sqnr_db or 0), "16 bits must gain something"
+        assert (emulated.sqnr_db or 0) > (mixed.sqnr_db or 0) - 4
+
+
+def test_a_plan_for_other_operations_is_refused(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    model = exported("bert")
+    questions = load_questions(SHIPPED_CALIBRATION)[:2]
+    listed = inputs(model, questions, model.with_suffix(".tokenizer.json"), tmp_path / "raws", limit=2).list_file
+    with pytest.raises(RecipeError, match="No operation of the model fits 'Conv'"):
+        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(MIXED, plan=Plan(wide=("Conv",))))
+    with pytest.raises(UsageError, match="needs a plan"):
+        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(MIXED))
+    with pytest.raises(UsageError, match="takes no plan"):
+        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(Precision.parse("w8a8"), plan=Plan()))
+
+
+def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "Models" / "tiny"
+    folder.mkdir(parents=True)
+    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 4\n'
+    (folder / "recipe.toml").write_text(recipe)
+    given = ["build", "--model", "tiny", "--root", str(tmp_path), "--precision", "w8a8-mixed", "--json"]
+
+    def build() -> dict[str, bool]:
+        result = CliRunner().invoke(app, given)
+        assert result.exit_code == 0, result.stderr
+        return {item["step"]: item["fresh"] for item in json.loads(result.stdout)["artefacts"]}
+
+    with pytest.raises(RecipeError, match=r"There is no plan .*w8a8-mixed\.toml"):
+        CliRunner().invoke(app, given, catch_exceptions=False)
+    plan = folder / "w8a8-mixed.toml"
+    plan.write_text('wide = ["Softmax"]\n')
+    assert not build()["quantize"]
+    assert build()["quantize"]
+    plan.write_text('# remarks change nothing\nwide = ["Softmax"]\n')
+    assert build()["quantize"]
+    plan.write_text('fold_scales = true\nwide = ["Softmax"]\n')
+    assert not build()["quantize"]
+    assert (folder / "tiny.w8a8-mixed.onnx").is_file()
+    known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
+    assert known["settings"]["plan"]["wide"] == ["Softmax"]

@@ -1,0 +1,179 @@
+"""The search for a mixed precision: sensitivities, the order of raising, what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from snpe_tools.graph.dequantized import dequantize_constants
+from snpe_tools.graph.ranges import Ranges
+from snpe_tools.graph.session import plain_session
+from snpe_tools.quantization.operations import find_operations
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.reporting.trials import draw_trials, frontier
+from snpe_tools.tuning.greedy import noise_of, raise_in_order, total_noise
+from snpe_tools.tuning.sensitivity import FULL, measure, rounded
+from snpe_tools.tuning.trial import Trial, Tuning, load_tuning, save_tuning
+from tests.conftest import make_model
+
+
+def effects(**tensors: dict[str, list[float]]) -> dict[str, dict[str, np.ndarray]]:
+    return {name: {reader: np.array(row) for reader, row in of.items()} for name, of in tensors.items()}
+
+
+def test_errors_of_one_tensor_at_several_readers_cancel_or_add() -> None:
+    found = effects(a={"b": [1.0, -1.0], "c": [-1.0, 1.0]}, b={"": [0.5, 0.5]}, c={"": [2.0, 2.0]})
+    assert noise_of(found, "a", ()) == 0
+    assert noise_of(found, "a", {"a", "b"}) == 1, "the reader that stays narrow has nothing to cancel it"
+    assert noise_of(found, "a", {"b", "c"}) == 0, "a tensor of 8 bits gains nothing from wide readers"
+    assert total_noise(found, {"a", "b", "c"}) == 0
+
+
+def test_an_output_needs_no_reader_of_16_bits() -> None:
+    assert noise_of(effects(y={"": [3.0]}), "y", {"y"}) == 0
+
+
+def test_connections_are_raised_at_both_ends_the_best_first() -> None:
+    found = effects(a={"b": [3.0]}, b={"c": [0.1]}, c={"": [1.0]}, d={"c": [0.2]})
+    steps = raise_in_order(found)
+    assert set(steps[0].raised) == {"a", "b"}
+    assert {name for step in steps for name in step.raised} == {"a", "b", "c", "d"}
+    assert steps[-1].noise == 0
+
+
+@given(st.integers(0, 10_000))
+def test_every_tensor_is_raised_once(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    names = [f"t{number}" for number in range(6)]
+    found = {
+        name: {reader: generator.normal(size=8) for reader in [*names[place + 1 : place + 3], *([""] * (place > 4))]}
+        for place, name in enumerate(names)
+    }
+    steps = raise_in_order(found)
+    raised = [name for step in steps for name in step.raised]
+    assert sorted(raised) == names
+    assert steps[-1].noise == 0
+
+
+def two_layers(last: float) -> onnx.ModelProto:
+    """Two products with a ReLU between; the first has small weights after it."""
+    generator = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {
+        "w": generator.normal(size=(8, 8)).astype(np.float32),
+        "v": (last * generator.normal(size=(8, 8))).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="h"),
+        helper.make_node("Relu", ["h"], ["r"], name="r"),
+        helper.make_node("MatMul", ["r", "v"], ["y"], name="y"),
+    ]
+    inputs = {"x": (TensorProto.FLOAT, (4, 8)), "attention_mask": (TensorProto.FLOAT, (4, 8))}
+    return make_model(nodes, inputs, {"y": (4, 8)}, constants)
+
+
+def test_measured_noise_is_what_rounding_one_tensor_really_adds() -> None:
+    model, generator = two_layers(1.0), np.random.default_rng(3)
+    operations = find_operations(model, ["r", "y"])
+    inputs = [generator.normal(size=(4, 8)).astype(np.float32) for _ in range(24)]
+    mask = np.ones((4, 8), np.float32)
+    ranges = Ranges.from_dict({"r": (0.0, 12.0), "y": (-30.0, 30.0)}, 24)
+    fed = [{"x": values, "attention_mask": mask} for values in inputs]
+    found = measure(model, operations, {}, ranges, fed)
+    wanted = np.mean([_really(model, values) for values in inputs])
+    assert noise_of(found.by_clip[FULL], "r", ()) == pytest.approx(wanted, rel=0.35)
+    assert noise_of(found.by_clip[FULL], "r", {"r", "y"}) == 0
+    assert set(found.causes) == {"r", "y"}
+
+
+def _really(model: onnx.ModelProto, values: np.ndarray) -> float:
+    """Energy that rounding "r" adds to the output, over the output's."""
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    hidden = np.maximum(values @ weights["w"], 0)
+    error = rounded(torch.from_numpy(hidden), 0.0, 12.0, symmetric=False).numpy() - hidden
+    return float(np.square(error @ weights["v"]).sum() / np.square(hidden @ weights["v"]).sum())
+
+
+def test_a_range_with_an_outlier_is_clipped_when_it_does_not_matter() -> None:
+    model = two_layers(1.0)
+    operations = find_operations(model, ["r", "y"])
+    generator = np.random.default_rng(4)
+    fed = [
+        {"x": generator.normal(size=(4, 8)).astype(np.float32), "attention_mask": np.ones((4, 8), np.float32)}
+        for _ in range(8)
+    ]
+    ranges = Ranges.from_dict({"r": (0.0, 80.0), "y": (-30.0, 30.0)}, 8)
+    assert measure(model, operations, {}, ranges, fed).best_clips()["r"] == (1.0, 0.25)
+
+
+def trial(label: str, drop: float, wide: float, held_out: float | None = None) -> Trial:
+    return Trial(
+        label=label, plan=Plan(wide=(label,)), f1=70 - drop, drop=drop, same=90, sqnr_db=20, wide=wide, bytes=1,
+        wide_macs=0, converts=0, seconds=1, held_out=held_out,
+    )  # fmt: skip
+
+
+def tuning(*trials: Trial) -> Tuning:
+    return Tuning(model="m", key="k", questions=1, length=32, max_drop=0.5, float_f1=70, trials=list(trials))
+
+
+def test_the_cheapest_trial_that_holds_is_chosen() -> None:
+    found = tuning(trial("a", 3, 0), trial("b", 0.4, 30), trial("c", 0.1, 20), trial("d", 0.0, 10, held_out=2))
+    found.choose()
+    assert (found.trials[found.best].label, found.reached) == ("c", True)
+
+
+def test_a_trial_that_held_out_questions_confirm_goes_before_others() -> None:
+    found = tuning(trial("a", 0.4, 10), trial("b", 0.4, 20, held_out=0.3))
+    found.choose()
+    assert found.trials[found.best].label == "b"
+
+
+def test_without_any_the_one_that_loses_least_is_kept() -> None:
+    found = tuning(trial("a", 3, 0), trial("b", 1, 30))
+    found.choose()
+    assert (found.trials[found.best].label, found.reached) == ("b", False)
+
+
+def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:
+    found = tuning(trial("a", 3, 0), trial("b", 3.5, 10), trial("c", 0.4, 20), trial("d", 0.5, 30))
+    found.choose()
+    assert [one.label for one in frontier(found.trials)] == ["a", "c"]
+    picture = draw_trials(found)
+    assert picture.startswith("<svg")
+    assert "activations in 16 bits, percent" in picture
+    assert "var(--seen)" in picture
+
+
+def test_trials_are_taken_over_only_for_the_same_search(tmp_path: Path) -> None:
+    found = tuning(trial("a", 3, 0))
+    save_tuning(found, tmp_path / "tune.json")
+    assert load_tuning(tmp_path / "tune.json", "k") == found
+    assert load_tuning(tmp_path / "tune.json", "other") is None
+    (tmp_path / "tune.json").write_text("{")
+    assert load_tuning(tmp_path / "tune.json", "k") is None
+
+
+def test_constants_of_a_qdq_model_become_the_floats_they_stand_for() -> None:
+    generator = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {
+        "w_q": generator.integers(-128, 128, (8, 4)).astype(np.int8),
+        "w_scale": generator.uniform(0.01, 0.1, 4).astype(np.float32),
+        "w_zero": np.zeros(4, np.int8),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w_q", "w_scale", "w_zero"], ["w"], name="w", axis=1),
+        helper.make_node("MatMul", ["x", "w"], ["y"], name="y"),
+    ]
+    model = make_model(nodes, {"x": (TensorProto.FLOAT, (2, 8))}, {"y": (2, 4)}, constants)
+    values = {"x": generator.normal(size=(2, 8)).astype(np.float32)}
+    before = plain_session(model).run(None, values)[0]
+    assert dequantize_constants(model) == 1
+    assert [node.op_type for node in model.graph.node] == ["MatMul"]
+    np.testing.assert_array_equal(plain_session(model).run(None, values)[0], before)

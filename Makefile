@@ -25,6 +25,7 @@ DRY_RUN     ?=
 DEVICE      ?=
 SHARD       ?=
 PROFILE     ?=
+TIMEOUT     ?=
 # Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -41,6 +42,7 @@ RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PREC
 	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE)) $(call option,--profile,$(PROFILE)) \
+	$(call option,--timeout,$(TIMEOUT)) \
 	$(if $(call yes,$(SHARD)),--shard)
 
 .PHONY: help venv dlc tune accuracy device report notebook doctor test lint types check clean
@@ -82,6 +84,7 @@ help:
 	@echo '  DEVICE       where the DLC runs: host (the emulator), adb, adb:SERIAL, ssh://user@host:port; several by commas'
 	@echo '  SHARD        1: split the questions over the devices'
 	@echo '  PROFILE      performance profile on devices, such as burst           (the runtime'\''s own)'
+	@echo '  TIMEOUT      seconds that a run on a device may take                 (15 minutes, and 2 per inference)'
 
 venv: $(VENV)/.ready
 

@@ -34,9 +34,19 @@ def unwatched(count: int = 1, note: str = "") -> None:
     """An `Advance` that nobody watches."""
 
 
+def printable(text: str) -> str:
+    """Text from elsewhere as a terminal may show it: every character that is not printable as its escape."""
+    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in text)
+
+
+def lines_printable(text: str) -> str:
+    """The same for text of several lines, which may have tabs."""
+    return "\n".join(map(printable, text.expandtabs().split("\n")))
+
+
 def say(text: str) -> None:
-    """One line for people. Square brackets are printed as they are."""
-    console.print(text, markup=False)
+    """One line for people. Square brackets are printed as they are, what would steer the terminal as its escape."""
+    console.print(lines_printable(text), markup=False)
 
 
 @contextmanager
@@ -78,8 +88,8 @@ def _lines(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:  # noqa
         now = time.monotonic()
         if now - reported >= _LOG_SECONDS and done < total:
             reported = now
-            left = (now - started) / done * (total - done)
-            say(f"  {label}: {shown(done)} of {shown(total)}, about {_duration(left)} left{note and f', {note}'}")
+            left = f", about {_duration((now - started) / done * (total - done))} left" if done else ""
+            say(f"  {label}: {shown(done)} of {shown(total)}{left}{note and f', {note}'}")
 
     yield advance
 

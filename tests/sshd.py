@@ -18,6 +18,9 @@ import pytest
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 USER = getpass.getuser()
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""After the home's own `bin`."""
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -90,7 +93,7 @@ def _config(folder: Path, port: int, options: tuple[str, ...]) -> str:
         f"HostKey {folder}/host_key",
         f"AuthorizedKeysFile {folder}/authorized_keys",
         f"PidFile {folder}/sshd.pid",
-        f"SetEnv HOME={folder}/home",
+        f"SetEnv HOME={folder}/home PATH={folder}/home/bin:{_PATH}",
         "StrictModes no",
         "UsePAM no",
         "PasswordAuthentication no",

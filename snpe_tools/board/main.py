@@ -20,6 +20,8 @@ from snpe_tools.qnn.library import use_folder
 from snpe_tools.socs import BY_ID
 
 RECORD = "timings.json"
+START = "graph: "
+"""Begins the line that says how the graph came to be; no error, whatever words it has."""
 _USAGE = 2
 
 
@@ -51,7 +53,7 @@ def run(job: BoardJob) -> None:
         opened, start = _open(job, handles, stack)
         graph = Graph(handles, opened)
         seconds = {"init": time.perf_counter() - started}
-        print(f"graph: {start}", flush=True)  # noqa: T201
+        print(f"{START}{start}", flush=True)  # noqa: T201
         times = list(_run_all(job, graph))
     record = {"token": job.token, "start": start, **seconds, "seconds": times[job.warm_up :]}
     (Path(job.folder) / RECORD).write_text(json.dumps(record), encoding="utf-8")

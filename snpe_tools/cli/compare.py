@@ -36,6 +36,7 @@ def compare(
     ] = "host",
     runtime: options.Runtime = "",
     device_root: options.DeviceRoot = "",
+    timeout: options.Timeout = 0,
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
@@ -56,18 +57,20 @@ def compare(
         return
     from snpe_tools.stages.compare import compare as run_compare
 
-    found = run_compare(first, second, inputs, soc=meant, native=native, device=_place(device, runtime, device_root))
+    place = _place(device, runtime, device_root, timeout)
+    found = run_compare(first, second, inputs, soc=meant, native=native, device=place)
     _show_outputs(found)
     finish(found, as_json=as_json)
 
 
-def _place(device: str, runtime: str, root: str) -> Place | None:
+def _place(device: str, runtime: str, root: str, timeout: float) -> Place | None:
     """Where DLC files run; None is the emulator."""
     from snpe_tools.devices.address import HOST, DeviceAddress
     from snpe_tools.stages.compare import Place
     from snpe_tools.stages.device import Wish
 
-    return None if device == HOST else Place(DeviceAddress.parse(device), Wish(runtime=runtime, root=root))
+    wish = Wish(runtime=runtime, root=root, timeout=timeout)
+    return None if device == HOST else Place(DeviceAddress.parse(device), wish)
 
 
 def _refuse_layers_on(device: str) -> None:

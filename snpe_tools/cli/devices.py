@@ -97,6 +97,7 @@ def bench(
     profile: options.Profile = "",
     soc: Annotated[str, typer.Option("--soc", metavar="NAME", help="Where the device does not say its own.")] = "",
     device_root: options.DeviceRoot = "",
+    timeout: options.Timeout = 0,
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
@@ -105,7 +106,7 @@ def bench(
     from snpe_tools.stages.device import Wish
     from snpe_tools.stages.device_bench import bench as run_bench
 
-    wish = Wish(parse_socs(soc)[0] if soc else None, runtime, profile, device_root)
+    wish = Wish(parse_socs(soc)[0] if soc else None, runtime, profile, device_root, timeout)
     made = run_bench(device, dlc, inputs, warm_up=warm_up, runs=runs, native=native, wish=wish)
     _show(made)
     finish(made, as_json=as_json)

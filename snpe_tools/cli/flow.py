@@ -95,6 +95,7 @@ def score(
     runtime: options.Runtime = "",
     profile: options.Profile = "",
     device_root: options.DeviceRoot = "",
+    timeout: options.Timeout = 0,
     logits: Annotated[
         list[Path] | None,
         typer.Option(help="Score a folder of logits instead; repeated, the first is the others' reference."),
@@ -126,7 +127,7 @@ def score(
         workers=workers,
         targets=targets,
         shard=shard,
-        wish=Wish(runtime=runtime, profile=profile, root=device_root),
+        wish=Wish(runtime=runtime, profile=profile, root=device_root, timeout=timeout),
     )
     _show_scores(scored)
     finish(scored.document, as_json=as_json)

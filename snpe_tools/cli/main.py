@@ -13,7 +13,7 @@ import typer
 
 from snpe_tools import __version__
 from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, steps, training, tuning
-from snpe_tools.cli.output import begin, finish, printable
+from snpe_tools.cli.output import begin, finish
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
 
@@ -115,7 +115,7 @@ def _system_error(problem: OSError) -> NoReturn:
 
 
 def _fail(problem: SnpeToolsError) -> NoReturn:
-    say("\n".join(map(printable, f"error: {problem}".split("\n"))))
+    say(f"error: {problem}")
     if "--json" in sys.argv:
         error = {
             "type": type(problem).__name__,

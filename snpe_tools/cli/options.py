@@ -52,6 +52,12 @@ OneDevice = Annotated[
 Runtime = Annotated[str, typer.Option("--runtime", help="On devices: snpe, qnn or board; the first that there is.")]
 Profile = Annotated[str, typer.Option("--profile", help="On devices: performance profile, such as burst.")]
 DeviceRoot = Annotated[str, typer.Option("--device-root", help="Folder on the device for all that is put there.")]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout", help="On devices: seconds that a run may take; 0: 15 minutes, and 2 for each inference.", min=0
+    ),
+]
 Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
 

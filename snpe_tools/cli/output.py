@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snpe_tools.files import plain
-from snpe_tools.progress import console
+from snpe_tools.progress import console, lines_printable, printable
 
 _printed: list[Any] = []
 
@@ -37,7 +37,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 
     for index, column in enumerate(columns):
         grid.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(lines_printable(cell)) for cell in row))
     console.print(grid)
 
 
@@ -61,11 +61,6 @@ def seconds(count: float) -> str:
 def decibel(value: float | None) -> str:
     """An SQNR for people; "equal" where nothing differs."""
     return "equal" if value is None else f"{value:.1f}"
-
-
-def printable(text: str) -> str:
-    """Text from a file as a terminal may show it: every character that is not printable as its escape."""
-    return "".join(part if part.isprintable() else part.encode("unicode_escape").decode() for part in text)
 
 
 def show(text: str = "") -> None:

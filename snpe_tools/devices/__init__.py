@@ -14,8 +14,11 @@ from snpe_tools.devices.address import DeviceAddress, parse_addresses
 from snpe_tools.devices.device import PATIENCE, Device, Finished
 from snpe_tools.devices.shell import Script
 from snpe_tools.devices.transport import Stream, Transport
+from snpe_tools.errors import DeviceError, UsageError
 
-__all__ = ["Device", "DeviceAddress", "Finished", "Script", "Stream", "Transport", "connect", "parse_addresses"]
+__all__ = [
+    "Device", "DeviceAddress", "Finished", "Script", "Stream", "Transport", "check_root", "connect", "parse_addresses",
+]  # fmt: skip
 
 
 def connect(address: DeviceAddress | str, *, patience: float = PATIENCE, root: str = "") -> Device:
@@ -26,11 +29,29 @@ def connect(address: DeviceAddress | str, *, patience: float = PATIENCE, root: s
         root: the folder there that holds all we put on it; "" for the usual one of its system.
 
     Raises:
-        UsageError: the text is no address.
+        UsageError: the text is no address, or `root` no whole path.
         DeviceError: it cannot be reached or refuses; the hint says what to do there.
     """
     known = DeviceAddress.parse(address) if isinstance(address, str) else address
-    return Device(_transport(known, patience), patience, root)
+    check_root(root)
+    try:
+        return Device(_transport(known, patience), patience, root)
+    except (ConnectionError, TimeoutError) as problem:
+        raise DeviceError(
+            f"it cannot be reached: {problem}.", "Check cable, power and network.", address=str(known)
+        ) from problem
+
+
+def check_root(root: str) -> None:
+    """Refuse a folder that means another one wherever a command is started, or that only a shell understands.
+
+    Raises:
+        UsageError: it does not begin with "/".
+    """
+    if root and not root.startswith("/"):
+        raise UsageError(
+            f"--device-root {root!r} is no whole path.", "Name the whole path on the device; it begins with /."
+        )
 
 
 def _transport(address: DeviceAddress, patience: float) -> Transport:

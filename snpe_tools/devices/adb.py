@@ -53,7 +53,9 @@ class AdbTransport:
             try:
                 ready(self._address, seconds)
             except DeviceError as problem:
-                raise ConnectionError(f"{problem.message.removeprefix(f'{self._address}: ').rstrip('.')}") from problem
+                raise ConnectionError(
+                    f"{problem.message.removeprefix(f'{problem.address}: ').rstrip('.')}"
+                ) from problem
             return self._opened(service, seconds)
 
     def _opened(self, service: str, seconds: float) -> Stream:

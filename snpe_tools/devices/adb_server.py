@@ -65,9 +65,17 @@ def attached() -> list[Attached]:
     """The devices that the ADB server knows, whatever their state. The server is started when it does not run.
 
     Raises:
+        DeviceError: what listens there does not answer as one.
         SetupError: it cannot be started.
     """
-    text = request("host:devices", _STARTING)
+    try:
+        text = request("host:devices", _STARTING)
+    except (ConnectionError, TimeoutError) as problem:
+        raise DeviceError(
+            f"the ADB server does not answer as one: {problem}.",
+            "adb kill-server, and run it again. ANDROID_ADB_SERVER_PORT names another port.",
+            address="adb",
+        ) from problem
     pairs = [line.partition("\t")[::2] for line in text.splitlines()]
     return [Attached(serial, state.strip()) for serial, state in pairs if serial and state.strip()]
 
@@ -128,7 +136,12 @@ def connected(seconds: float) -> AdbConnection:
     """
     from adbutils import AdbClient
 
-    client = AdbClient()
+    try:
+        client = AdbClient()
+    except ValueError as problem:
+        raise SetupError(
+            f"ANDROID_ADB_SERVER_PORT is no port: {problem}.", "Unset it: the usual one is 5037."
+        ) from None
     if not _listens(client):
         _start(client)
     with told():
@@ -136,8 +149,11 @@ def connected(seconds: float) -> AdbConnection:
 
 
 def _listens(client: AdbClient) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((client.host, client.port)) == 0
+    try:
+        socket.create_connection((client.host, client.port), _STARTING).close()
+    except OSError:
+        return False
+    return True
 
 
 def _start(client: AdbClient) -> None:
@@ -157,5 +173,5 @@ def told() -> Iterator[None]:
         yield
     except AdbTimeout as problem:
         raise TimeoutError(str(problem)) from problem
-    except (AdbConnectionError, AdbError) as problem:
+    except (AdbConnectionError, AdbError, ValueError) as problem:
         raise ConnectionError(str(problem)) from problem

@@ -17,7 +17,7 @@ from snpe_tools.devices.shell import Script, command_text
 from snpe_tools.devices.transport import Transport
 from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
 from snpe_tools.files import whole_file
-from snpe_tools.progress import Advance, unwatched
+from snpe_tools.progress import Advance, printable, unwatched
 
 PATIENCE = 20.0
 """Seconds of silence after which a device is asked whether it is still there."""
@@ -55,9 +55,9 @@ class Finished:
         return f"killed by {known[number]}" if number in known else f"exit status {self.status}"
 
     def tail(self, lines: int = 8) -> str:
-        """The last lines it printed, indented, one per line."""
-        kept = [line for line in self.output.split("\n") if line.strip()][-lines:]
-        return "".join(f"\n    {line}" for line in kept)
+        """The last lines it printed, indented, one per line, as a terminal may show them."""
+        kept = [line.expandtabs().rstrip() for line in self.output.split("\n") if line.strip()][-lines:]
+        return "".join(f"\n    {printable(line)}" for line in kept)
 
 
 class Device:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from snpe_tools.board.main import START
 from snpe_tools.devices.device import Finished
 from snpe_tools.errors import DeviceError
 from snpe_tools.toolchains.sdk_errors import explain
 
 _SHOWN = 8
-_KILLED, _CRASHED = 137, 139
+_SEARCHED = 50
+"""Lines at the end of what a command printed in which its cause is looked for: earlier ones are of what went well."""
+_KILLED, _CRASHED, _ABORTED = 137, 139, 134
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 
 
@@ -42,7 +45,8 @@ _ENTRIES = (
         "Push the one for it: the SDK's folder must fit `uname -m` of the device; snpe-tools doctor --device.",
     ),
     _Entry(
-        r"libcdsprpc\.so",
+        r"libcdsprpc\.so\b.*(?:not found|[Cc]annot|not accessible|No such file)|"
+        r"(?:not found|[Cc]annot|[Uu]nable to load).*\blibcdsprpc\.so",
         "the device has no libcdsprpc.so, through which the CPU talks to the DSP, or does not let us load it",
         "Install the board's FastRPC package; on Android, the vendor must list the library as public.",
     ),
@@ -71,7 +75,7 @@ _ENTRIES = (
     ),
     _Entry(
         r"compiled for SoC \d+|No cache record matches|Cannot perform accelerated init|"
-        r"Failed to initialize.*cache|error_code=1002",
+        r"Failed to initialize.*cache|error_code=1002\b.*[Cc]ache",
         "the DLC's cache was compiled for another SoC or by another SDK",
         "Prepare it for this one: snpe-tools prepare --soc.",
     ),
@@ -105,20 +109,24 @@ _STATUSES = {
         "Close other programs there; start from a compiled cache (snpe-tools prepare), which needs less.",
     ),
     _CRASHED: Cause("the runtime crashed", "Is the DLC of the same SDK generation as the runtime? Prepare it again."),
-    134: Cause("the runtime gave up (abort)", "Its last lines may say why; prepare the DLC again."),
+    _ABORTED: Cause("the runtime gave up (abort)", "Its last lines may say why; prepare the DLC again."),
     _NOT_EXECUTABLE: Cause(
         "the program cannot be executed there", "It is for another processor, or its folder is mounted noexec."
     ),
     _NOT_FOUND: Cause("the program, or its loader, is not on the device", "Is it the SDK's folder for this system?"),
 }
+_SIGNALS = {_KILLED, _CRASHED, _ABORTED}
 
 
 def find_cause(status: int, output: str) -> Cause | None:
-    """The known cause of a failed command, None when there is none."""
+    """The known cause of a failed command, None when there is none. A signal says more than any text before it."""
+    if status in _SIGNALS:
+        return _STATUSES[status]
+    lines = [line for line in output.split("\n") if not line.startswith(START)][-_SEARCHED:]
     for entry in _ENTRIES:
-        if entry.status in {0, status} and re.search(entry.pattern, output):
+        if entry.status in {0, status} and any(re.search(entry.pattern, line) for line in lines):
             return Cause(entry.cause, entry.fix)
-    for known in explain(output):
+    for known in explain("\n".join(lines)):
         return Cause(known.cause, known.fix)
     return _STATUSES.get(status)
 

@@ -73,8 +73,8 @@ def _kind(name: str) -> str:
 
 
 def _outputs(task: Task) -> int:
-    """Bytes of all outputs in the wider of both forms."""
-    each = sum(max(spec.nbytes(), spec.nbytes(native=True)) for spec in task.outputs)
+    """Bytes of all outputs, also of those that nobody asked for, in the wider of both forms."""
+    each = sum(max(spec.nbytes(), spec.nbytes(native=True)) for spec in task.all_outputs or task.outputs)
     return each * _inferences(task)
 
 

@@ -28,7 +28,7 @@ class SshTransport:
 
     Raises:
         DeviceError: it cannot be reached, is not known, or accepts no key.
-        UsageError, InputError: `~/.ssh/config` cannot be followed.
+        UsageError, InputError: `~/.ssh/config` or `known_hosts` cannot be followed.
     """
 
     def __init__(self, address: DeviceAddress, patience: float) -> None:

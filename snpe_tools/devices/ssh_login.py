@@ -7,10 +7,11 @@ import logging
 import shlex
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.devices.ssh_config import Hop
-from snpe_tools.errors import DeviceError
+from snpe_tools.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
     import paramiko
@@ -33,6 +34,7 @@ def log_in(path: tuple[Hop, ...], line: socket.socket, patience: float) -> list[
 
     Raises:
         DeviceError: a host key that is unknown or has changed, or a key that is not accepted.
+        InputError: a file of known host keys is damaged.
     """
     clients: list[paramiko.SSHClient] = []
     try:
@@ -66,8 +68,7 @@ def _client(hop: Hop, way: socket.socket | paramiko.Channel, patience: float, ju
 
     client = paramiko.SSHClient()
     for file in hop.known_hosts:
-        with contextlib.suppress(FileNotFoundError):
-            client.load_system_host_keys(str(file))
+        _read_host_keys(client, file)
     client.set_missing_host_key_policy(_Refuse(hop, jump))
     with _told(hop):
         client.connect(
@@ -85,6 +86,22 @@ def _client(hop: Hop, way: socket.socket | paramiko.Channel, patience: float, ju
             transport_factory=_transport,
         )
     return client
+
+
+def _read_host_keys(client: paramiko.SSHClient, file: Path) -> None:
+    from paramiko.hostkeys import InvalidHostKey
+
+    try:
+        client.load_system_host_keys(str(file))
+    except FileNotFoundError:
+        return
+    except InvalidHostKey as problem:
+        raise InputError(
+            f"{file}: the host key in the line that begins with {problem.line[:40]!r} is damaged: {problem.exc}.",
+            "Remove that line.",
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{file} is no text: {problem}.", "Remove what is no host key from it.") from problem
 
 
 def _transport(way: socket.socket, **options: object) -> paramiko.Transport:

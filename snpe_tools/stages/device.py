@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.devices import Device, DeviceAddress, connect
+from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
 from snpe_tools.devices.runtimes import Fetched, Runtime, Task, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
@@ -47,6 +47,16 @@ class Wish:
     profile: str = ""
     root: str = ""
     timeout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refused here, before anything is built for the device.
+
+        Raises:
+            UsageError: `root` is no whole path, or `timeout` no number of seconds.
+        """
+        check_root(self.root)
+        if not self.timeout >= 0:
+            raise UsageError(f"--timeout {self.timeout:g} is no number of seconds.", "Name a positive number.")
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,7 @@ def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] 
         graphs=graphs,
         inputs=inputs,
         outputs=[known[output] for output in dict.fromkeys(asked)],
+        all_outputs=[*known.values()],
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
         cache=(record.offset, record.size) if record else None,

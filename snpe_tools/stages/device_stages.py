@@ -19,7 +19,7 @@ from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import LOGITS, Logits
 from snpe_tools.socs import Soc
 from snpe_tools.stages.device import DeviceRun, Wish
-from snpe_tools.stages.fleet import Fleet, Member, look, run_sharded
+from snpe_tools.stages.fleet import Fleet, Member, check_rows, look, run_sharded
 from snpe_tools.stages.inputs import write_windows
 from snpe_tools.stages.results import read_results
 from snpe_tools.stages.run import output_shape
@@ -120,7 +120,8 @@ class DeviceStages:
                 listed = write_windows(self.space.onnx, part, folder.with_name(f"{folder.name}.inputs")).list_file
                 return self.fleet.run(member, self._dlc(member), listed, folder)
 
-            shares = run_sharded(self.fleet, self.members, range(len(windows)), carry_out)
+            shares = [*run_sharded(self.fleet, self.members, range(len(windows)), carry_out)]
+            check_rows(shares, len(windows))
             parts = [self._logits(share.run, share.rows, len(windows)) for share in shares]
             start, end = (sum(part.logits[side] for part in parts) for side in (0, 1))
             return Logits(np.asarray(start), np.asarray(end), sum(part.seconds for part in parts))

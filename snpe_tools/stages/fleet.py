@@ -13,11 +13,12 @@ import numpy as np
 
 from snpe_tools.devices import Device, DeviceAddress, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.errors import DeviceError, SnpeToolsError
+from snpe_tools.errors import DeviceError, ExecutionError, SnpeToolsError
 from snpe_tools.progress import say
 from snpe_tools.stages.device import DeviceRun, Wish, run_connected
 from snpe_tools.tensors import read_list
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -96,7 +97,7 @@ class Fleet:
         with self._lock:
             self.lost[str(member)] = problem
 
-    def at_once(self, jobs: Mapping[str, Callable[[], T]]) -> dict[str, Future[T]]:
+    def at_once(self, jobs: Mapping[K, Callable[[], T]]) -> dict[K, Future[T]]:
         """Start all jobs, a thread for each; wait until they have ended, however they did."""
         pool = ThreadPoolExecutor(max(len(jobs), 1))
         futures = {name: pool.submit(job) for name, job in jobs.items()}
@@ -141,11 +142,11 @@ def run_sharded(
     alive, pending = list(members), [int(row) for row in rows]
     for turn in range(len(members)):
         parts = [[int(row) for row in part] for part in np.array_split(pending, len(alive)) if len(part)]
-        shares = dict(zip(map(str, alive), zip(alive, parts, strict=False), strict=False))
-        jobs = {name: _job(carry_out, member, part, turn) for name, (member, part) in shares.items()}
+        shares = [*zip(alive, parts, strict=False)]
+        jobs = {index: _job(carry_out, member, part, turn) for index, (member, part) in enumerate(shares)}
         pending = []
-        for name, future in fleet.at_once(jobs).items():
-            member, part = shares[name]
+        for index, future in fleet.at_once(jobs).items():
+            member, part = shares[index]
             problem = future.exception()
             if problem is None:
                 yield Share(tuple(part), future.result())
@@ -154,13 +155,25 @@ def run_sharded(
                 raise problem
             alive.remove(member)
             pending += part
-            say(f"  {name} failed: {problem.message}")
+            say(f"  {member} failed: {problem.message}")
         if not pending:
             return
         if not alive:
             break
         say(f"  {len(pending)} of {len(rows)} inferences are left; {', '.join(map(str, alive))} run them.")
     raise DeviceError("all of them failed.", "See the failures above.", address=",".join(map(str, members)))
+
+
+def check_rows(shares: Sequence[Share], count: int) -> None:
+    """Make sure that every row was run exactly once: one that was not would be scored as zeros.
+
+    Raises:
+        ExecutionError: one was left out, or run twice.
+    """
+    if sorted(row for share in shares for row in share.rows) != [*range(count)]:
+        raise ExecutionError(
+            f"The devices' shares are not the {count} inferences, each once.", "This is a defect: please report it."
+        )
 
 
 def _job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -40,12 +41,13 @@ PHONE = Facts("android", "aarch64", "Linux", "15", "A Phone", "SM8650", BY_NAME[
 BOARD = replace(PHONE, system="linux", release="Ubuntu 22.04", soc_name="qcs6490", soc=BY_NAME["qcs6490"])
 COMPUTER = replace(BOARD, machine="x86_64", soc_name="", soc=None)
 BUNDLE = PurePosixPath("/data/local/tmp/a b")
+RAWS = [f"raws/{hashlib.sha256(np.full(4, n, np.float32).tobytes()).hexdigest()[:32]}.raw" for n in range(3)]
 
 
 def task(folder: Path, **changes: Any) -> Task:
     raws = [folder / f"{number}.raw" for number in range(3)]
-    for file in raws:
-        file.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    for number, file in enumerate(raws):
+        file.write_bytes(np.full(4, number, np.float32).tobytes())
     (folder / "m.dlc").write_bytes(b"dlc")
     inputs = [TensorSpec("x/a:0", (1, 4), FLOAT), TensorSpec("y", (1, 4), FLOAT)]
     lines = [{"x/a:0": raws[0], "y": raws[1]}, {"x/a:0": raws[0], "y": raws[2]}]
@@ -77,9 +79,10 @@ def test_snpe_net_run_is_asked_for_by_its_own_flags(sdk: Path, tmp_path: Path) -
         "--set_output_tensors out/z:0"
     )
     assert call.command[0] == "/data/local/tmp/a b/snpe-net-run"
-    one, other = "x/a:0:=raws/0.raw y:=raws/1.raw", "x/a:0:=raws/0.raw y:=raws/2.raw"
+    zero, first, second = RAWS
+    one, other = f"x/a:0:={zero} y:={first}", f"x/a:0:={zero} y:={second}"
     assert call.files["list.txt"].read_text().splitlines() == [one, one, other, one, other]
-    assert set(call.files) == {"model.dlc", "list.txt", "raws/0.raw", "raws/1.raw", "raws/2.raw"}
+    assert set(call.files) == {"model.dlc", "list.txt", *RAWS}
     native = runtime.call(task(tmp_path, native=True), BUNDLE, tmp_path)
     assert native.command[-2:] == ["--userbuffer_auto", "--use_native_input_files"]
     with pytest.raises(UsageError, match="Unknown performance profile 'fast'"):
@@ -122,7 +125,7 @@ def test_qnn_net_run_speaks_the_librarys_names(sdk: Path, tmp_path: Path) -> Non
         "--model", "/data/local/tmp/a b/libQnnModelDlc.so", "--dlc_path", "model.dlc",
         "--backend", "/data/local/tmp/a b/libQnnHtp.so",
     ]  # fmt: skip
-    assert call.files["list.txt"].read_text().splitlines()[0] == "x_a_0:=raws/0.raw y:=raws/1.raw"
+    assert call.files["list.txt"].read_text().splitlines()[0] == f"x_a_0:={RAWS[0]} y:={RAWS[1]}"
     (tmp_path / "output" / "Result_0").mkdir(parents=True)
     (tmp_path / "output" / "Result_0" / "out_z_0.raw").write_bytes(np.array([1, 2], np.float32).tobytes())
     assert runtime.results(task(tmp_path), Fetched(tmp_path / "output"), 0)["out/z:0"].tolist() == [[1, 2]]
@@ -179,7 +182,9 @@ KNOWN = {
     "./x: error while loading shared libraries: libSNPE.so: cannot open shared object file": "a library is missing",
     "/lib/libc.so.6: version `GLIBC_2.35' not found (required by x)": "C library is older",
     "[ERROR] QnnDsp <E> Failed to load skel, error: 4000": "the DSP did not load its half",
+    "[ERROR] Failed to load skel, error: 1002": "the DSP did not load its half",
     "Transport layer setup failed: 14001": "the DSP did not load its half",
+    "error_code=1002; error_message=No backend could validate Op=/Mul": "no backend takes an operation",
     "error_code=1002; error_message=Cache; error_component=Dl": "compiled for another SoC",
     "No cache record matches HTP_V68_SM7325_2MB": "compiled for another SoC",
     "error_code=311; error_message=Dlc container is bad": "another generation",

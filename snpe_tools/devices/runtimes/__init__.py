@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from snpe_tools.errors import ExecutionError, UsageError
+from snpe_tools.files import sha256
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, TensorSpec
 
@@ -30,6 +31,7 @@ class Task:
         graphs: names of the DLC's graphs.
         inputs: the model's.
         outputs: tensors to write.
+        all_outputs: those of the graph: a runtime that cannot choose writes them all.
         lines: raw files of each inference, by input name.
         soc: the device's; on a machine that is none, the SoC to emulate.
         cache: (offset, bytes) in the DLC of the context compiled for `soc`; None without one.
@@ -46,6 +48,7 @@ class Task:
     outputs: Sequence[TensorSpec]
     lines: Sequence[Mapping[str, Path]]
     soc: Soc
+    all_outputs: Sequence[TensorSpec] = ()
     cache: tuple[int, int] | None = None
     native: bool = False
     profile: str = DEFAULT_PROFILE
@@ -152,7 +155,7 @@ class Runtime(Protocol):
 def libraries(*folders: PurePosixPath, system: Sequence[str]) -> dict[str, str]:
     """Where a device's linker and its DSP look for libraries.
 
-    The DSP's list is separated by semicolons; with colons it finds no skel (error 1002).
+    The DSP's list is separated by semicolons; with colons it finds no skel ("Failed to load skel").
 
     Args:
         system: folders of the device that the DSP needs as well.
@@ -170,12 +173,11 @@ LINUX_DSP = ("/usr/lib/rfsa/adsp", "/dsp")
 def raw_names(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Files to push by their names on the device, and every line with those names.
 
-    The names are ours, so that no list has to hold blanks, quotes or worse; a file that several lines name goes once.
+    The names are ours, so that no list has to hold blanks, quotes or worse. They are the contents' (half of SHA-256):
+    what several lines name goes once, and what an earlier list had is there, wherever in the list it is now.
     """
-    names: dict[Path, str] = {}
-    for line in task.lines:
-        for file in line.values():
-            names.setdefault(file, f"raws/{len(names)}.raw")
+    files = dict.fromkeys(file for line in task.lines for file in line.values())
+    names = {file: f"raws/{sha256(file)[:32]}.raw" for file in files}
     lines = [{name: names[file] for name, file in line.items()} for line in task.lines]
     return {name: file for file, name in names.items()}, lines
 

@@ -137,7 +137,7 @@ class BoardRunner:
 
 
 def _native_lines(task: Task, scratch: Path) -> list[dict[str, Path]]:
-    """Raw files in the model's own types, written once for each one that differs."""
+    """Raw files in the model's own types, all of every line."""
     lines = []
     for index, line in enumerate(task.lines):
         arrays = read_inputs(line, task.inputs)

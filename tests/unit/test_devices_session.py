@@ -1,0 +1,93 @@
+"""A whole run on a fake device, with a runtime that writes what a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from snpe_tools.devices import Device, connect, session
+from snpe_tools.devices.bundle import push_bundle
+from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, raw_names
+from snpe_tools.devices.session import carry_out
+from snpe_tools.dtypes import BY_CODE
+from snpe_tools.errors import DeviceError
+from snpe_tools.socs import DEFAULT
+from snpe_tools.spec import Array, TensorSpec
+
+FLOAT = BY_CODE[0x232]
+ASKED, OTHER = TensorSpec("asked", (1, 4), FLOAT), TensorSpec("other", (1, 4096), FLOAT)
+
+
+class ShellRuntime:
+    """A runtime that is a shell script."""
+
+    label = "a script"
+    versions: Mapping[str, str] = {}
+    profile = ""
+    emulated = True
+
+    def __init__(self, script: Path) -> None:
+        self.script = script
+
+    def bundle(self) -> Mapping[str, Path]:
+        return {"run": self.script}
+
+    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:  # noqa: ARG002
+        return Call({"model.dlc": task.dlc}, ["sh", str(bundle / "run")], {})
+
+    def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
+        raise NotImplementedError
+
+    def timing(self, task: Task, fetched: Fetched) -> Timing:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(session, "_SPARE", 1000)
+    return connect(f"fake:{tmp_path / 'device'}")
+
+
+def _run(device: Device, folder: Path, task: Task, script: str) -> list[str]:
+    (folder / "run").write_text(script)
+    (folder / "scratch").mkdir()
+    fetched, _ = carry_out(device, ShellRuntime(folder / "run"), task, folder / "scratch", folder / "log")
+    return sorted(file.name for file in fetched.output.rglob("*.raw"))
+
+
+def _task(folder: Path, *all_outputs: TensorSpec) -> Task:
+    (folder / "m.dlc").write_bytes(b"dlc")
+    return Task(folder / "m.dlc", ["g"], [], [ASKED], [{}], DEFAULT, all_outputs)
+
+
+WRITES_ALL = f"""mkdir {OUTPUT}/Result_0; cd {OUTPUT}/Result_0
+head -c 16 /dev/zero >asked.raw; head -c 16384 /dev/zero >other.raw
+"""
+
+
+def test_a_runtime_may_write_outputs_that_nobody_asked_for(device: Device, tmp_path: Path) -> None:
+    assert _run(device, tmp_path, _task(tmp_path, ASKED, OTHER), WRITES_ALL) == ["asked.raw", "other.raw"]
+
+
+def test_a_runtime_that_writes_more_than_its_graph_has_is_refused(device: Device, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="bytes"):
+        _run(device, tmp_path, _task(tmp_path, ASKED), WRITES_ALL)
+
+
+def test_a_line_more_in_a_list_sends_that_line_only(device: Device, tmp_path: Path) -> None:
+    raws = [tmp_path / f"{number}.raw" for number in range(6)]
+    for number, file in enumerate(raws):
+        file.write_bytes(bytes([number % 5]) * 1000)
+    task = replace(_task(tmp_path), lines=[{"x": file} for file in raws[1:]])
+    files, lines = raw_names(task)
+    assert push_bundle(device, files, "inputs").sent == 5000
+    more, longer = raw_names(replace(task, lines=[{"x": raws[2]}, {"x": raws[0]}, *task.lines]))
+    assert longer[2:] == lines
+    assert push_bundle(device, more, "inputs").sent == 0  # the last of them has the content of the one put first
+    raws[0].write_bytes(b"new" * 100)
+    more, _ = raw_names(replace(task, lines=[{"x": raws[0]}, *task.lines]))
+    assert push_bundle(device, more, "inputs").sent == 300

@@ -1,0 +1,48 @@
+"""What people are shown: text from elsewhere cannot steer the terminal, and nothing is divided by no progress."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from snpe_tools import progress as progress_module
+from snpe_tools.cli.output import table
+from snpe_tools.devices import Finished
+from snpe_tools.errors import UsageError
+from snpe_tools.progress import progress, say
+from snpe_tools.stages.device import Wish
+
+EVIL = "a\x1b[2J\rb\x07\u202e\x9b[31m"
+ESCAPED = r"a\x1b[2J\rb\x07\u202e\x9b[31m"
+
+
+def test_text_from_a_device_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"one\n  failed: {EVIL}\ttwo [b]")
+    table(("device", "start"), [("x", EVIL)])
+    shown = capsys.readouterr().err
+    assert f"one\n  failed: {ESCAPED}" in shown
+    assert "two [b]" in shown
+    assert shown.count(ESCAPED) == 2
+    assert all(line.isprintable() for line in shown.split("\n"))
+
+
+def test_the_last_lines_of_a_command_can_be_shown() -> None:
+    assert Finished("x", 1, f"ok\r\n\n{EVIL}\n").tail() == f"\n    ok\n    {ESCAPED}"
+
+
+def test_a_start_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(progress_module, "say", said.append)
+    clock = iter(range(0, 1000, 100))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    with progress("pushing", 4000, in_bytes=True) as advance:
+        advance(0)
+        advance(2000)
+    assert said == ["  pushing: 0 bytes of 4.0 kB", "  pushing: 2.0 kB of 4.0 kB, about 200 s left"]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan])
+def test_a_timeout_is_a_number_of_seconds(seconds: float) -> None:
+    with pytest.raises(UsageError, match="no number of seconds"):
+        Wish(timeout=seconds)

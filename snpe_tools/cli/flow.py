@@ -12,6 +12,7 @@ import typer
 from snpe_tools.cli import options
 from snpe_tools.cli.dumped import score_dumped
 from snpe_tools.cli.output import decibel, finish, seconds, show, size, table
+from snpe_tools.errors import UsageError
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def score(
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
     if logits:
+        if device != "host":
+            raise UsageError("--logits scores what is there; no device is asked.", "Leave --device out, or --logits.")
         score_dumped(logits, _recipe(given), root, layout, data, options.parse_questions(questions) or 0, max_drop,
                      as_json=as_json)  # fmt: skip
         return

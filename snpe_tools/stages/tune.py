@@ -81,7 +81,7 @@ class Tuned:
 
     @property
     def best(self) -> Trial:
-        """The cheapest trial that holds, else the one that loses least."""
+        """The cheapest trial that holds, else the most promising one."""
         return self.tuning.trials[self.tuning.best]
 
     def check(self) -> None:
@@ -91,10 +91,12 @@ class Tuned:
             AccuracyError: no trial reaches it, with what would help most.
         """
         if not self.tuning.reached:
-            drop = max(self.best.drop, self.best.held_out or 0.0)
+            drop = self.best.drop if self.best.held_out is None else max(self.best.drop, self.best.held_out)
+            asked = "not confirmed by held-out questions" if self.best.held_out is None else "held-out questions too"
             why = "the time ran out" if self.stopped else "no plan reaches the goal"
             raise AccuracyError(
-                f"{self.tuning.model}: {why}; the best loses {drop:.2f} F1, and {self.tuning.max_drop:g} were allowed.",
+                f"{self.tuning.model}: {why}; the best loses {drop:.2f} F1 ({asked}), "
+                f"and {self.tuning.max_drop:g} were allowed.",
                 "What would help most: " + "; ".join(self.helpful) + ".",
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,9 @@ class Search:
         self.tuning.costs = costs(sensitivity, clips, self.ground.folded.operations)
         base = self._methods(clips)
         kept = clips if base.clip else {}
-        self._raise(base, raise_in_order(_computed(sensitivity.effects(kept), self.ground.folded.operations)))
+        self.raise_until_it_holds(
+            base, raise_in_order(_computed(sensitivity.effects(kept), self.ground.folded.operations))
+        )
 
     def _methods(self, clips: Mapping[str, Clip]) -> Plan:
         """Each method alone and all together; returns the best for operations of 8 bits."""
@@ -77,8 +79,11 @@ class Search:
         both = [trial for trial in (self.tuning.find(together), self.tuning.find(clipped)) if trial]
         return max(both, key=lambda trial: trial.sqnr_db or math.inf).plan if both else together
 
-    def _raise(self, base: Plan, steps: Sequence[Step]) -> None:
-        """The shortest part of the order that reaches the goal, by bisection; further while held-out questions fail."""
+    def raise_until_it_holds(self, base: Plan, steps: Sequence[Step]) -> None:
+        """The shortest part of the order that reaches the goal, by bisection; further while held-out questions fail.
+
+        Then cheaper trials that promise to hold, and any other, until one does.
+        """
         for share in _SHARES:
             self.attempt(f"at most {share} % in 16 bits", self._within(base, steps, share))
         low, high = 0, len(steps)
@@ -88,20 +93,25 @@ class Search:
             if trial is None:
                 return
             low, high = (low, middle) if trial.drop <= self.tuning.max_drop else (middle + 1, high)
-        while low < len(steps) and not self.stopped and not self._holds(base, steps, low):
-            low = _further(steps, low)
+        for count in _further(steps, low):
+            trial = self.attempt(f"{count} steps raised", self.plan_after(base, steps, count))
+            if trial is None or self._holds(trial):
+                break
+        for trial in self.tuning.promising():
+            if self._holds(trial) or self.stopped:
+                return
 
-    def _holds(self, base: Plan, steps: Sequence[Step], count: int) -> bool:
-        """Whether the goal holds on the search questions and on held-out ones."""
-        plan = self.plan_after(base, steps, count)
-        trial = self.attempt(f"{count} steps raised", plan)
-        if trial is None or trial.drop > self.tuning.max_drop:
-            return False
-        if trial.held_out is None:
-            trial.held_out = self.ground.referee.judge(trial.label, self._candidate(plan), plan).drop
+    def _holds(self, trial: Trial) -> bool:
+        """Whether the goal holds on the search questions and on held-out ones, which are asked once."""
+        if trial.held_out is None and trial.promises(self.tuning.max_drop) and not self._late():
+            trial.held_out = self.ground.referee.judge(trial.label, self._candidate(trial.plan), trial.plan).drop
             self._keep()
-            say(f"    held-out questions: F1 {-trial.held_out:+.2f} against float")
-        return trial.held_out <= self.tuning.max_drop
+            say(f"    {trial.label}, held-out questions: F1 {-trial.held_out:+.2f} against float")
+        return trial.holds(self.tuning.max_drop)
+
+    def _late(self) -> bool:
+        self.stopped = self.stopped or time.monotonic() > self.ground.deadline
+        return self.stopped
 
     def _within(self, base: Plan, steps: Sequence[Step], share: float) -> Plan:
         """The longest part of the order that leaves no more than `share` percent of activations in 16 bits."""
@@ -118,8 +128,7 @@ class Search:
         """Score a plan, unless that was done before or the time is over."""
         if known := self.tuning.find(plan):
             return known
-        if self.tuning.trials and time.monotonic() > self.ground.deadline:
-            self.stopped = True
+        if self.tuning.trials and self._late():
             return None
         trial = self.ground.judge.judge(label, self._candidate(plan), plan)
         say(f"  {label}: F1 {trial.f1:.2f} ({-trial.drop:+.2f}), {trial.same:.0f} % equal, {trial.wide:.0f} % 16-bit")
@@ -136,10 +145,13 @@ class Search:
         return self.ground.folded if plan.fold_scales else self.ground.plain
 
 
-def _further(steps: Sequence[Step], count: int) -> int:
-    """As many steps as it takes to halve the noise that is left."""
-    left = steps[count - 1].noise if count else math.inf
-    return next((index + 1 for index in range(count, len(steps)) if steps[index].noise <= left / 2), len(steps))
+def _further(steps: Sequence[Step], count: int) -> Iterator[int]:
+    """`count` steps, then each time as many more as it takes to halve the noise that is left, up to all of them."""
+    while count < len(steps):
+        yield count
+        left = steps[count - 1].noise if count else math.inf
+        count = next((index + 1 for index in range(count, len(steps)) if steps[index].noise <= left / 2), len(steps))
+    yield len(steps)
 
 
 def _worthwhile(sensitivity: Sensitivity) -> dict[str, Clip]:

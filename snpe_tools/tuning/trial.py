@@ -39,6 +39,14 @@ class Trial(BaseModel):
     seconds: float
     held_out: float | None = None
 
+    def promises(self, bound: float) -> bool:
+        """Whether it loses no more on the search questions, and held-out ones have not said otherwise."""
+        return max(self.drop, self.drop if self.held_out is None else self.held_out) <= bound
+
+    def holds(self, bound: float) -> bool:
+        """Whether it loses no more on the search questions, nor on the held-out ones that confirmed it."""
+        return self.held_out is not None and self.promises(bound)
+
 
 class Cost(BaseModel):
     """What one operation costs at 8 bits.
@@ -64,7 +72,8 @@ class Tuning(BaseModel):
 
     Attributes:
         key: what the trials depend on; others are not taken over.
-        best: index of the best trial; `reached`: whether it loses no more than `max_drop`.
+        best: index of the best trial; `reached`: whether it loses no more than `max_drop` on search
+            questions and on held-out ones.
     """
 
     model: str
@@ -83,13 +92,20 @@ class Tuning(BaseModel):
         return next((trial for trial in self.trials if trial.plan == plan), None)
 
     def choose(self) -> None:
-        """Take the cheapest trial within the bound, held-out questions before others; else the one that loses least."""
-        good = [trial for trial in self.trials if max(trial.drop, trial.held_out or 0.0) <= self.max_drop]
-        self.reached = bool(good)
-        ranked = sorted(good, key=lambda trial: (trial.held_out is None, trial.wide, trial.drop)) or sorted(
-            self.trials, key=lambda trial: (trial.drop, -(trial.sqnr_db or 0))
-        )
-        self.best = self.trials.index(ranked[0])
+        """Take the cheapest trial that held-out questions confirm, else the cheapest that promises to hold.
+
+        Where there is none, the one that loses least.
+        """
+        promising = self.promising()
+        confirmed = [trial for trial in promising if trial.holds(self.max_drop)]
+        self.reached = bool(confirmed)
+        least = min(self.trials, key=lambda trial: (trial.drop, -(trial.sqnr_db or 0)))
+        self.best = self.trials.index((confirmed or promising or [least])[0])
+
+    def promising(self) -> list[Trial]:
+        """The trials that nothing speaks against, the cheapest first."""
+        found = [trial for trial in self.trials if trial.promises(self.max_drop)]
+        return sorted(found, key=lambda trial: (trial.wide, trial.drop))
 
 
 def save_tuning(tuning: Tuning, path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +22,8 @@ from snpe_tools.graph.session import plain_session
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.reporting.trials import draw_trials, frontier
-from snpe_tools.tuning.greedy import noise_of, raise_in_order, total_noise
+from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
+from snpe_tools.tuning.search import Ground, Search
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
 from snpe_tools.tuning.trial import Trial, Tuning, load_tuning, save_tuning
 from tests.conftest import make_model
@@ -124,7 +129,13 @@ def tuning(*trials: Trial) -> Tuning:
 
 
 def test_the_cheapest_trial_that_holds_is_chosen() -> None:
-    found = tuning(trial("a", 3, 0), trial("b", 0.4, 30), trial("c", 0.1, 20), trial("d", 0.0, 10, held_out=2))
+    found = tuning(
+        trial("a", 3, 0),
+        trial("b", 0.4, 30, held_out=0.1),
+        trial("c", 0.1, 20, held_out=-0.1),
+        trial("d", 0.0, 10, held_out=2),
+        trial("e", 0.6, 10, held_out=0),
+    )
     found.choose()
     assert (found.trials[found.best].label, found.reached) == ("c", True)
 
@@ -132,7 +143,80 @@ def test_the_cheapest_trial_that_holds_is_chosen() -> None:
 def test_a_trial_that_held_out_questions_confirm_goes_before_others() -> None:
     found = tuning(trial("a", 0.4, 10), trial("b", 0.4, 20, held_out=0.3))
     found.choose()
-    assert found.trials[found.best].label == "b"
+    assert (found.trials[found.best].label, found.reached) == ("b", True)
+
+
+def test_without_held_out_questions_nothing_is_reached() -> None:
+    found = tuning(trial("a", 3, 0), trial("b", 0.4, 30), trial("c", 0.1, 20), trial("d", 0.0, 10, held_out=2))
+    found.choose()
+    assert (found.trials[found.best].label, found.reached) == ("c", False)
+
+
+Drops = Mapping[tuple[str, ...], float]
+
+
+def scripted(tmp_path: Path, searched: Drops, held_out: Drops, seconds: float = 60) -> Search:
+    """A search among operations a, b and c whose plans lose what is written, else 5."""
+    operations = find_operations(two_layers(1.0), ["h", "r", "y"])
+
+    def judge(lost: Drops) -> Any:
+        def judged(label: str, _: Any, plan: Plan) -> Trial:
+            made = trial(label, lost.get(plan.wide, 5.0), 30.0 * len(plan.wide))
+            return made.model_copy(update={"plan": plan})
+
+        return SimpleNamespace(judge=judged)
+
+    candidate: Any = SimpleNamespace(operations=operations, wide_share=lambda plan: 30.0 * len(plan.wide))
+    ground = Ground(
+        candidate, candidate, judge(searched), judge(held_out), monotonic() + seconds, tmp_path / "tune.json",
+        lambda _: None,
+    )  # fmt: skip
+    return Search(ground, tuning())
+
+
+H, R, Y = "MatMul>Relu#0", "Relu>MatMul#0", "MatMul>output#0"
+STEPS = [Step(("y",), 0.5), Step(("r",), 0.4), Step(("h",), 0.1)]
+
+
+def test_the_last_plan_of_the_order_is_tried_as_well(tmp_path: Path) -> None:
+    search = scripted(tmp_path, {(H, R, Y): 0.0}, {(H, R, Y): 0.2})
+    search.raise_until_it_holds(Plan(), STEPS)
+    best = search.tuning.trials[search.tuning.best]
+    assert (best.plan.wide, best.held_out, search.tuning.reached) == ((H, R, Y), 0.2, True)
+
+
+def test_held_out_questions_that_disagree_raise_more(tmp_path: Path) -> None:
+    searched = {(Y,): 0.1, (R, Y): 0.1, (H, R, Y): 0.0}
+    search = scripted(tmp_path, searched, {(Y,): 3.0, (H, R, Y): 0.0})
+    search.raise_until_it_holds(Plan(), STEPS)
+    found = {one.plan.wide: one.held_out for one in search.tuning.trials}
+    assert found[Y,] == 3
+    assert search.tuning.trials[search.tuning.best].plan.wide == (H, R, Y)
+    assert search.tuning.reached
+
+
+def test_before_giving_up_every_promising_trial_is_confirmed_the_cheapest_first(tmp_path: Path) -> None:
+    """Trials of other methods, which the order does not hold."""
+    search = scripted(tmp_path, {(R,): 0.2, (H, R): 0.1, (H,): 0.3}, {(H,): 2.0, (R,): 0.4, (H, R): 0.0})
+    for wide in ((H, R), (H,), (R,)):
+        search.attempt("other", Plan(wide=wide))
+    search.raise_until_it_holds(Plan(), STEPS)
+    found = {one.plan.wide: one.held_out for one in search.tuning.trials}
+    assert (found[R,], found[H, R]) == (0.4, None)
+    assert search.tuning.reached
+
+
+def test_a_cheaper_promising_trial_is_confirmed_too(tmp_path: Path) -> None:
+    search = scripted(tmp_path, {(R,): 0.2, (H, R, Y): 0.0}, {(R,): 0.4, (H, R, Y): 0.0})
+    search.attempt("other", Plan(wide=(R,)))
+    search.raise_until_it_holds(Plan(), STEPS)
+    assert search.tuning.trials[search.tuning.best].plan.wide == (R,)
+
+
+def test_a_search_that_is_late_confirms_nothing(tmp_path: Path) -> None:
+    search = scripted(tmp_path, {(): 0.0}, {(): 0.0}, seconds=-1)
+    search.raise_until_it_holds(Plan(), STEPS)
+    assert (len(search.tuning.trials), search.stopped, search.tuning.reached) == (1, True, False)
 
 
 def test_without_any_the_one_that_loses_least_is_kept() -> None:

@@ -37,7 +37,7 @@ def tune(
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml, which build reads."""
+    """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
     from snpe_tools import tune as run_tune
     from snpe_tools.qa.squad import evaluation_file
     from snpe_tools.recipe import load_recipe
@@ -60,10 +60,11 @@ def _show(tuned: Tuned) -> None:
     say(f"\n{tuning.model}: {len(tuning.trials)} trials, {tuning.questions} questions, float F1 {tuning.float_f1:.2f}")
     columns = ("trial", "F1", "drop", "held-out drop", "equal", "SQNR dB", "16-bit", "16-bit MACs", "converts", "size")
     table(columns, [_row(trial, trial is tuned.best) for trial in tuning.trials])
-    say(f"\nChosen: {tuned.best.label}. Written to {tuned.plan}; all trials are in {tuned.file}.")
+    say(f"\nChosen: {tuned.best.label}. It stands in {tuned.plan}; all trials are in {tuned.file}.")
     if tuned.stopped:
         say("The time ran out; the same command goes on from here.")
-    say(f"Next: make accuracy MODEL={tuning.model} PRECISION=w8a8-mixed")
+    if tuning.reached:
+        say(f"Next: make accuracy MODEL={tuning.model} PRECISION=w8a8-mixed")
 
 
 def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from snpe_tools.provenance import versions
 from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, Question, check_disjoint, load_questions
 from snpe_tools.quantization.mixing import adjusted, prepared
-from snpe_tools.quantization.plan import Plan, save_plan
+from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import Recipe
 from snpe_tools.spec import Array
@@ -71,7 +71,7 @@ class TuneSettings:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found, the plan that it wrote, and where all trials stand; whether the time ran out."""
+    """What a search found, where its plan and all trials stand; whether the time ran out, and what would help."""
 
     tuning: Tuning
     plan: Path
@@ -104,24 +104,49 @@ class Tuned:
 def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = None) -> Tuned:
     """Search for the plan of w8a8-mixed, and write it to the model's folder.
 
+    A plan that is there is tried first. It is replaced at the end, and only by one that reaches the goal; a search that
+    does not reach it leaves its best beside, as w8a8-mixed.best.toml.
+
     Args:
         root: folder that holds Models/ and raw_inputs/.
         settings: the goal, the questions and the time.
 
     Raises:
         DataError: too few questions, or passages that are also evaluated.
+        RecipeError: the plan that is there is not one of this model.
         SnpeToolsError: of the step that failed. Trials of an interrupted search are kept, and not made again.
     """
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max"})
     with space.locked():
+        known = load_plan(space.plan(MIXED)) if space.plan(MIXED).is_file() else None
         build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
         workshop = _Workshop(recipe, space, chosen)
         search = Search(workshop.ground(), workshop.tuning())
         with explained(space.onnx):
-            search.run(workshop.sensitivity())
-        workshop.keep(search.tuning)
-    return Tuned(search.tuning, space.plan(MIXED), space.tuning, search.stopped, _helpful(search.tuning))
+            search.run(workshop.sensitivity(), known)
+        written = write_best(search.tuning, space.plan(MIXED), known)
+    return Tuned(search.tuning, written, space.tuning, search.stopped, _helpful(search.tuning))
+
+
+def write_best(tuning: Tuning, path: Path, known: Plan | None) -> Path:
+    """Write the best plan: to `path` where it reaches the goal, else beside it. The known one stays as it is written.
+
+    Returns:
+        The file that holds it.
+    """
+    best, beside = tuning.trials[tuning.best], path.with_suffix(".best.toml")
+    target = path if tuning.reached else beside
+    if target == beside or best.plan != known:
+        save_plan(
+            best.plan,
+            target,
+            f"By `snpe-tools tune`: F1 {best.f1:.2f} on {tuning.questions} questions, float {tuning.float_f1:.2f};"
+            f"\n{best.wide:.0f} % of activations and {best.wide_macs:.0f} % of multiply-accumulates in 16 bits.",
+        )
+    if tuning.reached:
+        beside.unlink(missing_ok=True)
+    return target
 
 
 def _helpful(tuning: Tuning) -> tuple[str, ...]:
@@ -218,7 +243,6 @@ class _Workshop:
             referee=Judge(self._short, self._windows[1]),
             deadline=time.monotonic() + 60 * self._settings.minutes,
             file=self._space.tuning,
-            changed=self.keep,
         )
 
     def _variant(self, plan: Plan) -> Variant:
@@ -246,13 +270,3 @@ class _Workshop:
                     advance()
 
             return measure(variant.model, operations, symmetric, ranges, windows())
-
-    def keep(self, tuning: Tuning) -> None:
-        """Write the best plan so far."""
-        best = tuning.trials[tuning.best]
-        save_plan(
-            best.plan,
-            self._space.plan(MIXED),
-            f"By `snpe-tools tune`: F1 {best.f1:.2f} on {tuning.questions} questions, float {tuning.float_f1:.2f};"
-            f"\n{best.wide:.0f} % of activations and {best.wide_macs:.0f} % of multiply-accumulates in 16 bits.",
-        )

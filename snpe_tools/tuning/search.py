@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,7 @@ class Ground:
         plain, folded: the model as exported, and with its scales folded.
         judge: of the search questions; `referee` of held-out ones.
         deadline: monotonic seconds at which no new trial begins.
-        file: where trials are kept.
-        changed: called after each trial, with the best plan so far.
+        file: where trials are kept, and which is the best so far.
     """
 
     plain: Candidate
@@ -40,7 +39,6 @@ class Ground:
     referee: Judge
     deadline: float
     file: Path
-    changed: Callable[[Tuning], None]
 
 
 class Search:
@@ -49,8 +47,14 @@ class Search:
     def __init__(self, ground: Ground, tuning: Tuning) -> None:
         self.ground, self.tuning, self.stopped = ground, tuning, False
 
-    def run(self, sensitivity: Sensitivity) -> None:
-        """Methods first, then raise operations until the goal holds on search and held-out questions."""
+    def run(self, sensitivity: Sensitivity, known: Plan | None = None) -> None:
+        """The known plan first, then methods, then raise operations until the goal holds on both sets of questions.
+
+        Raises:
+            RecipeError: the known plan names an operation that the model does not have.
+        """
+        if known and (trial := self.attempt("the plan that was there", known)):
+            self._holds(trial)
         clips = _worthwhile(sensitivity)
         self.tuning.costs = costs(sensitivity, clips, self.ground.folded.operations)
         base = self._methods(clips)
@@ -139,7 +143,6 @@ class Search:
     def _keep(self) -> None:
         self.tuning.choose()
         save_tuning(self.tuning, self.ground.file)
-        self.ground.changed(self.tuning)
 
     def _candidate(self, plan: Plan) -> Candidate:
         return self.ground.folded if plan.fold_scales else self.ground.plain

@@ -62,6 +62,8 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
     root: Path, easy_questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, original, made = load_recipe("tiny", root / "Models", {}), Judge.judge, list[str]()
+    space = Workspace(root, "tiny")
+    before = space.plan(MIXED).read_bytes()
 
     def dying(self: Judge, label: str, candidate: Candidate, plan: Plan) -> Trial:
         if len(made) == 3:
@@ -73,8 +75,10 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
         patch.setattr(Judge, "judge", dying)
         with pytest.raises(KeyboardInterrupt):
             tune(recipe, root, settings(easy_questions, restart=True))
-    plan = load_plan(Workspace(root, "tiny").plan(MIXED))
-    assert plan in (Plan(), Plan(fold_scales=True), Plan(score_floor=True))
+    assert space.plan(MIXED).read_bytes() == before
+    kept = Tuning.model_validate_json(space.tuning.read_bytes())
+    assert [trial.label for trial in kept.trials] == list(dict.fromkeys(made))
+    assert made[0] == "the plan that was there"
     again: list[str] = []
 
     def counting(self: Judge, label: str, candidate: Candidate, plan: Plan) -> Trial:
@@ -88,9 +92,13 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
 
 
 def test_a_goal_that_nothing_reaches_is_refused_with_what_would_help(root: Path, easy_questions: Path) -> None:
-    recipe = load_recipe("tiny", root / "Models", {})
+    recipe, space = load_recipe("tiny", root / "Models", {}), Workspace(root, "tiny")
+    before = space.plan(MIXED).read_bytes()
     found = tune(recipe, root, settings(easy_questions, max_drop=-ROOMY))
     assert not found.tuning.reached
+    assert space.plan(MIXED).read_bytes() == before
+    assert found.plan == space.folder / "w8a8-mixed.best.toml"
+    assert load_plan(found.plan) == found.best.plan
     with pytest.raises(AccuracyError, match="no plan reaches the goal") as refusal:
         found.check()
     assert refusal.value.hint.count(";") == 2

@@ -20,8 +20,9 @@ from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
 from snpe_tools.quantization.operations import find_operations
-from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.reporting.trials import draw_trials, frontier
+from snpe_tools.stages.tune import write_best
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
 from snpe_tools.tuning.search import Ground, Search
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
@@ -168,9 +169,8 @@ def scripted(tmp_path: Path, searched: Drops, held_out: Drops, seconds: float = 
 
     candidate: Any = SimpleNamespace(operations=operations, wide_share=lambda plan: 30.0 * len(plan.wide))
     ground = Ground(
-        candidate, candidate, judge(searched), judge(held_out), monotonic() + seconds, tmp_path / "tune.json",
-        lambda _: None,
-    )  # fmt: skip
+        candidate, candidate, judge(searched), judge(held_out), monotonic() + seconds, tmp_path / "tune.json"
+    )
     return Search(ground, tuning())
 
 
@@ -223,6 +223,24 @@ def test_without_any_the_one_that_loses_least_is_kept() -> None:
     found = tuning(trial("a", 3, 0), trial("b", 1, 30))
     found.choose()
     assert (found.trials[found.best].label, found.reached) == ("b", False)
+
+
+def test_a_plan_is_replaced_only_by_one_that_reaches_the_goal(tmp_path: Path) -> None:
+    path, beside = tmp_path / "w8a8-mixed.toml", tmp_path / "w8a8-mixed.best.toml"
+    path.write_text('wide = ["b"] # by hand\n')
+    found, known = tuning(trial("a", 3, 0)), load_plan(path)
+    found.choose()
+    assert write_best(found, path, known) == beside
+    assert load_plan(beside).wide == ("a",)
+    found.trials.append(trial("b", 0, 10, held_out=0))
+    found.choose()
+    assert write_best(found, path, known) == path
+    assert path.read_text().endswith("by hand\n")
+    assert not beside.exists()
+    found.trials.append(trial("c", 0, 5, held_out=0))
+    found.choose()
+    assert write_best(found, path, known) == path
+    assert load_plan(path).wide == ("c",)
 
 
 def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:

@@ -46,6 +46,8 @@ _PROBED = 8
 _POOL = 6
 """So many times the search questions are cut into windows, to find those that fit."""
 _HELP = 3
+_FORMAT = 2
+"""Of what is kept of trials; another number wherever a trial of an equal plan would come out differently."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,15 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
             search.run(workshop.sensitivity(), known)
         written = write_best(search.tuning, space.plan(MIXED), known)
     return Tuned(search.tuning, written, space.tuning, search.stopped, _helpful(search.tuning))
+
+
+def search_key(files: Sequence[str], asked: Sequence[Sequence[Question]], *, per_channel: bool) -> str:
+    """What trials depend on: hashes of files, the questions of each part with all that is in them, how to quantize.
+
+    The bound is not among them: it only decides which trial is chosen.
+    """
+    parts = (_FORMAT, *files, [list(part) for part in asked], per_channel, versions())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def write_best(tuning: Tuning, path: Path, known: Plan | None) -> Path:
@@ -215,7 +226,7 @@ class _Workshop:
     def tuning(self) -> Tuning:
         """The trials of an earlier run on the same, or a blank sheet."""
         key = self._key()
-        known = None if self._settings.restart else load_tuning(self._space.tuning, key)
+        known = None if self._settings.restart else load_tuning(self._space.tuning, key, self._settings.max_drop)
         if known:
             say(f"  {len(known.trials)} trials of an earlier run are taken over")
         return known or Tuning(
@@ -228,9 +239,8 @@ class _Workshop:
         )
 
     def _key(self) -> str:
-        asked = ",".join(question.id for windows in self._windows for question in windows.questions)
-        parts = [sha256(self._space.onnx), sha256(self._space.ranges), asked, self._settings.max_drop, versions()]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        files = [sha256(self._space.onnx), sha256(self._space.ranges)]
+        return search_key(files, [windows.questions for windows in self._windows], per_channel=self._recipe.per_channel)
 
     def ground(self) -> Ground:
         """The model in both variants, and the judges."""

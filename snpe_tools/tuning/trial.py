@@ -113,10 +113,14 @@ def save_tuning(tuning: Tuning, path: Path) -> None:
     write_text(path, tuning.model_dump_json(indent=1) + "\n")
 
 
-def load_tuning(path: Path, key: str) -> Tuning | None:
-    """An earlier search on the same model, questions and versions; None where there is none."""
+def load_tuning(path: Path, key: str, max_drop: float) -> Tuning | None:
+    """An earlier search on the same model, questions and versions, judged by this bound; None where there is none."""
     try:
         found = Tuning.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-    return found if found.key == key else None
+    if found.key != key or not found.trials:
+        return None
+    found.max_drop = max_drop
+    found.choose()
+    return found

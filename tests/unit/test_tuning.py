@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -19,10 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
+from snpe_tools.qa.squad import Question
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.reporting.trials import draw_trials, frontier
-from snpe_tools.stages.tune import write_best
+from snpe_tools.stages.tune import search_key, write_best
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
 from snpe_tools.tuning.search import Ground, Search
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
@@ -256,10 +258,35 @@ def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:
 def test_trials_are_taken_over_only_for_the_same_search(tmp_path: Path) -> None:
     found = tuning(trial("a", 3, 0))
     save_tuning(found, tmp_path / "tune.json")
-    assert load_tuning(tmp_path / "tune.json", "k") == found
-    assert load_tuning(tmp_path / "tune.json", "other") is None
+    assert load_tuning(tmp_path / "tune.json", "k", 0.5) == found
+    assert load_tuning(tmp_path / "tune.json", "other", 0.5) is None
     (tmp_path / "tune.json").write_text("{")
-    assert load_tuning(tmp_path / "tune.json", "k") is None
+    assert load_tuning(tmp_path / "tune.json", "k", 0.5) is None
+    save_tuning(tuning(), tmp_path / "tune.json")
+    assert load_tuning(tmp_path / "tune.json", "k", 0.5) is None
+
+
+def test_trials_that_are_taken_over_are_judged_by_the_new_bound(tmp_path: Path) -> None:
+    found = tuning(trial("a", 1, 0, held_out=1), trial("b", 0.1, 30, held_out=0.1))
+    found.choose()
+    save_tuning(found, tmp_path / "tune.json")
+    looser = load_tuning(tmp_path / "tune.json", "k", 2.0)
+    assert looser
+    assert (found.best, looser.best, looser.max_drop, looser.reached) == (1, 0, 2.0, True)
+
+
+def test_trials_depend_on_all_of_a_question_and_on_how_weights_are_quantized() -> None:
+    one = Question("1", "who", "Ann was there.", ("Ann",))
+    key = search_key(["f"], [[one], []], per_channel=True)
+    assert search_key(["f"], [[replace(one)], []], per_channel=True) == key
+    others = [
+        search_key(["g"], [[one], []], per_channel=True),
+        search_key(["f"], [[one], []], per_channel=False),
+        search_key(["f"], [[], [one]], per_channel=True),
+        search_key(["f"], [[replace(one, context="Ann was not there.")], []], per_channel=True),
+        search_key(["f"], [[replace(one, answers=("Ann", "Ann was"))], []], per_channel=True),
+    ]
+    assert len({key, *others}) == 6
 
 
 def test_constants_of_a_qdq_model_become_the_floats_they_stand_for() -> None:

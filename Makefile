@@ -72,7 +72,7 @@ help:
 	@echo '  PER_TENSOR   1: one weight encoding per tensor instead of one per channel'
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
-	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0)'
+	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0; tune: 0.5)'
 	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows   (shipped, those of calibration)'
 	@echo '  BUDGET       for tune: minutes after which no new trial begins        (20)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
@@ -102,7 +102,9 @@ dlc: venv
 
 tune: venv
 	@$(BIN)/snpe-tools tune --model $(call quote,$(MODEL)) $(call option,--checkpoint,$(CHECKPOINT)) \
-		$(call option,--seq,$(SEQ)) $(if $(call yes,$(RANDOM)),--random) $(call option,--data,$(SEARCH)) \
+		$(call option,--seq,$(SEQ)) $(call option,--soc,$(SOC)) $(call option,--calibration,$(CALIBRATION)) \
+		$(call option,--windows,$(WINDOWS)) $(if $(call yes,$(PER_TENSOR)),--per-tensor) \
+		$(if $(call yes,$(RANDOM)),--random) $(call option,--data,$(SEARCH)) \
 		$(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) $(call option,--budget,$(BUDGET)) \
 		$(call option,--eval,$(DATA))
 

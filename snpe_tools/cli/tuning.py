@@ -23,6 +23,10 @@ def tune(
     checkpoint: options.Checkpoint = None,
     random: options.Random = False,
     seq: options.Sequence_ = None,
+    soc: options.SocNames = None,
+    calibration: options.Calibration = None,
+    windows: options.Windows = None,
+    per_channel: options.PerChannel = None,
     max_drop: Annotated[float, typer.Option(help="F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
     questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=1)] = 64,
@@ -43,7 +47,15 @@ def tune(
     from snpe_tools.recipe import load_recipe
     from snpe_tools.stages.tune import TuneSettings
 
-    overrides = options.recipe_overrides(checkpoint=checkpoint, random=random or None, sequence_length=seq)
+    overrides = options.recipe_overrides(
+        checkpoint=checkpoint,
+        random=random or None,
+        sequence_length=seq,
+        socs=soc,
+        calibration=calibration,
+        calibration_windows=windows,
+        per_channel=per_channel,
+    )
     recipe = load_recipe(model, root / "Models", overrides)
     settings = TuneSettings(max_drop, budget, questions, data, evaluation_file(evaluation), restart)
     tuned = run_tune(recipe, root, settings)

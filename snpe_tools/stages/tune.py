@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from snpe_tools.quantization.mixing import adjusted, prepared
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import Recipe
+from snpe_tools.socs import check_fit
 from snpe_tools.spec import Array
 from snpe_tools.stages.build import build_sources
 from snpe_tools.stages.quantize import Calibration
@@ -46,6 +47,11 @@ _PROBED = 8
 _POOL = 6
 """So many times the search questions are cut into windows, to find those that fit."""
 _HELP = 3
+_BEYOND_BITS = (
+    "train the model for its quantization: snpe-tools qat",
+    "w8a16",
+    "more calibration: --windows 256 (WINDOWS=256)",
+)
 _FORMAT = 2
 """Of what is kept of trials; another number wherever a trial of an equal plan would come out differently."""
 
@@ -115,10 +121,12 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
 
     Raises:
         DataError: too few questions, or passages that are also evaluated.
+        UsageError: the HTP of an SoC is too old.
         RecipeError: the plan that is there is not one of this model.
         SnpeToolsError: of the step that failed. Trials of an interrupted search are kept, and not made again.
     """
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
+    check_fit(f"A {MIXED} model", recipe.parsed_socs, MIXED.need)
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max"})
     with space.locked():
         known = load_plan(space.plan(MIXED)) if space.plan(MIXED).is_file() else None
@@ -127,8 +135,9 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
         search = Search(workshop.ground(), workshop.tuning())
         with explained(space.onnx):
             search.run(workshop.sensitivity(), known)
+        help_ = helpful(search.tuning, search.wide_in_best(), stopped=search.stopped)
         written = write_best(search.tuning, space.plan(MIXED), known)
-    return Tuned(search.tuning, written, space.tuning, search.stopped, _helpful(search.tuning))
+    return Tuned(search.tuning, written, space.tuning, search.stopped, help_)
 
 
 def search_key(files: Sequence[str], asked: Sequence[Sequence[Question]], *, per_channel: bool) -> str:
@@ -160,14 +169,17 @@ def write_best(tuning: Tuning, path: Path, known: Plan | None) -> Path:
     return target
 
 
-def _helpful(tuning: Tuning) -> tuple[str, ...]:
-    """The three dearest operations that the best trial leaves at 8 bits; training, where 16 bits are not enough."""
-    best = tuning.trials[tuning.best]
-    widest = max(tuning.trials, key=lambda trial: trial.wide)
-    if widest.drop > tuning.max_drop:
-        return ("train the model for its quantization: snpe-tools qat", "w8a16", "more calibration: WINDOWS=256")
-    left = [cost for cost in tuning.costs if cost.operation not in best.plan.wide][:_HELP]
-    return tuple(f"{cost.operation} in 16 bits ({cost.why})" for cost in left)
+def helpful(tuning: Tuning, wide: Collection[str], *, stopped: bool) -> tuple[str, ...]:
+    """What would help most, three things; `wide`: the tensors that the best trial computes in 16 bits.
+
+    More time after a stop; training, where 16 bits everywhere are not enough; else the dearest that is left at 8 bits.
+    """
+    if not stopped and not max(tuning.trials, key=lambda trial: trial.wide).promises(tuning.max_drop):
+        return _BEYOND_BITS
+    left = [cost for cost in tuning.costs if cost.tensor not in wide]
+    dearest = [f"{cost.operation} in 16 bits ({cost.why})" for cost in left]
+    more = ["more time: --budget (BUDGET), the same command goes on"] if stopped else []
+    return tuple([*more, *dearest, *_BEYOND_BITS][:_HELP])
 
 
 def _split(

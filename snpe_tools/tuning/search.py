@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snpe_tools.progress import say
+from snpe_tools.quantization.mixing import wide_tensors
 from snpe_tools.quantization.operations import CONSTANT, Operation
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.tuning.greedy import Effects, Step, noise_of, raise_in_order
@@ -127,6 +128,11 @@ class Search:
         raised = {tensor for step in steps[:count] for tensor in step.raised}
         names = tuple(operation.name for operation in self.ground.folded.operations if operation.tensor in raised)
         return base.model_copy(update={"wide": names})
+
+    def wide_in_best(self) -> set[str]:
+        """The tensors that the best trial computes in 16 bits."""
+        plan = self.tuning.trials[self.tuning.best].plan
+        return set(wide_tensors(self._candidate(plan).operations, plan))
 
     def attempt(self, label: str, plan: Plan) -> Trial | None:
         """Score a plan, unless that was done before or the time is over."""

@@ -17,18 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from snpe_tools.errors import UsageError
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
 from snpe_tools.qa.squad import Question
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
+from snpe_tools.recipe import Recipe
 from snpe_tools.reporting.trials import draw_trials, frontier
-from snpe_tools.stages.tune import search_key, write_best
+from snpe_tools.socs import BY_NAME, Soc
+from snpe_tools.stages.tune import helpful, search_key, tune, write_best
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
 from snpe_tools.tuning.search import Ground, Search
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
-from snpe_tools.tuning.trial import Trial, Tuning, load_tuning, save_tuning
+from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
 from tests.conftest import make_model
 
 
@@ -243,6 +246,44 @@ def test_a_plan_is_replaced_only_by_one_that_reaches_the_goal(tmp_path: Path) ->
     found.choose()
     assert write_best(found, path, known) == path
     assert load_plan(path).wide == ("c",)
+
+
+def with_costs(found: Tuning, *tensors: str) -> Tuning:
+    found.choose()
+    found.costs = [
+        Cost(operation=f"{name}#0", tensor=name, noise=1, sqnr_db=0, clip=FULL, why="long tail") for name in tensors
+    ]
+    return found
+
+
+def test_what_helps_after_a_stop_is_more_time_then_what_is_left_at_8_bits() -> None:
+    found = with_costs(tuning(trial("a", 3, 0)), "h", "r", "y")
+    first, *others = helpful(found, {"h"}, stopped=True)
+    assert "--budget" in first
+    assert others == ["r#0 in 16 bits (long tail)", "y#0 in 16 bits (long tail)"]
+
+
+def test_what_helps_where_16_bits_lose_too_much_is_not_more_of_them() -> None:
+    found = with_costs(tuning(trial("a", 3, 0), trial("all", 1, 100)), "h", "r", "y")
+    assert "qat" in helpful(found, (), stopped=False)[0]
+    found.trials[-1] = trial("all", 0.1, 100)
+    assert "h#0" in helpful(found, (), stopped=False)[0]
+
+
+def test_an_soc_that_is_too_old_is_refused_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BY_NAME, "older", Soc("older", 1, 66))
+    recipe = Recipe(name="m", checkpoint="c", socs="older")
+    with pytest.raises(UsageError, match="w8a8-mixed"):
+        tune(recipe, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_shipped_recipe_has_a_plan() -> None:
+    models = Path(__file__).parents[2] / "Models"
+    for recipe in models.glob("*/recipe.toml"):
+        load_plan(recipe.with_name("w8a8-mixed.toml"))
 
 
 def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:

@@ -73,7 +73,7 @@ help:
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0; tune: 0.5)'
-	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows   (shipped, those of calibration)'
+	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows   (those of calibration: too few)'
 	@echo '  BUDGET       for tune: minutes after which no new trial begins        (20)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
 	@echo '  TOOLCHAIN    who makes the DLC: pypi, or sdk (SNPE, QAIRT)           (sdk where SNPE_ROOT is set)'

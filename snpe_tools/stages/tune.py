@@ -47,6 +47,8 @@ _PROBED = 8
 _POOL = 6
 """So many times the search questions are cut into windows, to find those that fit."""
 _HELP = 3
+FEWEST = 8
+"""Search questions; of fewer, one is worth more F1 than any goal allows."""
 _BEYOND_BITS = (
     "train the model for its quantization: snpe-tools qat",
     "w8a16",
@@ -128,10 +130,13 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
     check_fit(f"A {MIXED} model", recipe.parsed_socs, MIXED.need)
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max"})
+    pool = list(load_corpus(chosen.data).questions) if chosen.data else load_questions(SHIPPED_CALIBRATION)
+    if len(pool) < 2 * chosen.questions:
+        raise _too_few(len(pool), chosen.questions, fewer=0)
     with space.locked():
         known = load_plan(space.plan(MIXED)) if space.plan(MIXED).is_file() else None
         build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
-        workshop = _Workshop(recipe, space, chosen)
+        workshop = _Workshop(recipe, space, chosen, pool)
         search = Search(workshop.ground(), workshop.tuning())
         with explained(space.onnx):
             search.run(workshop.sensitivity(), known)
@@ -182,34 +187,45 @@ def helpful(tuning: Tuning, wide: Collection[str], *, stopped: bool) -> tuple[st
     return tuple([*more, *dearest, *_BEYOND_BITS][:_HELP])
 
 
-def _split(
-    pool: Sequence[Question], count: int, cut: Callable[[Sequence[Question]], Windows]
+def split(
+    pool: Sequence[Question], count: int, calibrated: Collection[str], cut: Callable[[Sequence[Question]], Windows]
 ) -> tuple[Windows, Windows]:
-    """`count` search questions and up to twice as many held-out ones, each in one window; no passage is in both.
+    """`count` search questions, and up to twice as many held-out ones, each in one window; no passage is in both.
+
+    Passages that ranges are `calibrated` on go to the search questions first, so that those held out are new wherever
+    there are enough others.
 
     Raises:
-        DataError: there are too few.
+        DataError: there are too few to search with, or to hold out as many.
     """
     order = np.random.default_rng(0).permutation(len(pool))[: _POOL * count]
     windows = cut([pool[index] for index in order])
     single = np.flatnonzero(np.bincount(windows.question, minlength=len(windows.questions)) == 1)
-    passages = list(dict.fromkeys(windows.questions[index].context for index in single))
-    searched = set(passages[: len(passages) // 3 or 1])
-    parts = [[int(index) for index in single if (windows.questions[index].context in searched) == wanted]
-             for wanted in (True, False)]  # fmt: skip
-    if not all(parts):
-        raise DataError(
-            f"Only {len(single)} questions fit into one window each; some must be searched with, others held out.",
-            "Give more questions: --data FILE.",
-        )
-    return windows.of_questions(parts[0][:count]), windows.of_questions(parts[1][: 2 * count])
+    by_passage: dict[str, list[int]] = {}
+    for index in single:
+        by_passage.setdefault(windows.questions[index].context, []).append(int(index))
+    searched, held_out = list[int](), list[int]()
+    for context in sorted(by_passage, key=lambda context: context not in calibrated):
+        (searched if len(searched) < count else held_out).extend(by_passage[context])
+    if min(len(searched), len(held_out)) < count:
+        raise _too_few(len(single), count, fewer=min(len(single) // 3, count // 2))
+    return windows.of_questions(searched[:count]), windows.of_questions(held_out[::-1][: 2 * count])
+
+
+def _too_few(found: int, count: int, fewer: int) -> DataError:
+    return DataError(
+        f"{found} questions (each in one window) are too few to search with {count} and to hold out as many of other "
+        "passages.",
+        "Give training questions: --data FILE (SEARCH=FILE)"
+        + (f", or --questions {fewer} (QUESTIONS={fewer})." if fewer >= FEWEST else "."),
+    )
 
 
 class _Workshop:
     """Everything a search needs, made from a model's folder."""
 
-    def __init__(self, recipe: Recipe, space: Workspace, settings: TuneSettings) -> None:
-        self._recipe, self._space, self._settings = recipe, space, settings
+    def __init__(self, recipe: Recipe, space: Workspace, settings: TuneSettings, pool: Sequence[Question]) -> None:
+        self._recipe, self._space, self._settings, self._pool = recipe, space, settings, pool
         self._full = use_int32_inputs(load(space.onnx))
         unshare_vectors(self._full)
         self._length = min(_SEARCH_LENGTH, recipe.sequence_length)
@@ -223,10 +239,17 @@ class _Workshop:
     @cached_property
     def _windows(self) -> tuple[Windows, Windows]:
         """Of the search questions, and of the held-out ones."""
-        data, count = self._settings.data, self._settings.questions
-        pool = list(load_corpus(data).questions) if data else load_questions(SHIPPED_CALIBRATION)
-        tokenizer = load_tokenizer(self._space.tokenizer)
-        searched, held_out = _split(pool, count, lambda some: make_windows(some, tokenizer, self._length))
+        count, tokenizer = self._settings.questions, load_tokenizer(self._space.tokenizer)
+        calibration = Path(self._recipe.calibration) if self._recipe.calibration else SHIPPED_CALIBRATION
+        calibrated = {question.context for question in load_questions(calibration)}
+        searched, held_out = split(
+            self._pool, count, calibrated, lambda some: make_windows(some, tokenizer, self._length)
+        )
+        seen = sum(question.context in calibrated for question in held_out.questions)
+        say(
+            f"  searching with {count} questions (one is worth {100 / count:.1f} F1), {len(held_out.questions)} are "
+            f"held out, {seen} of them on passages of the calibration set"
+        )
         check_disjoint(
             load_questions(self._settings.evaluation),
             (*searched.questions, *held_out.questions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -17,17 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from snpe_tools.errors import UsageError
+from snpe_tools.errors import DataError, UsageError
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
+from snpe_tools.qa.features import Windows
 from snpe_tools.qa.squad import Question
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import Recipe
 from snpe_tools.reporting.trials import draw_trials, frontier
 from snpe_tools.socs import BY_NAME, Soc
-from snpe_tools.stages.tune import helpful, search_key, tune, write_best
+from snpe_tools.stages.tune import helpful, search_key, split, tune, write_best
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
 from snpe_tools.tuning.search import Ground, Search
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
@@ -284,6 +285,53 @@ def test_every_shipped_recipe_has_a_plan() -> None:
     models = Path(__file__).parents[2] / "Models"
     for recipe in models.glob("*/recipe.toml"):
         load_plan(recipe.with_name("w8a8-mixed.toml"))
+
+
+def asked(passages: int, each: int) -> list[Question]:
+    return [
+        Question(f"{one}-{two}", "what", f"passage {one}", (str(one),))
+        for one in range(passages)
+        for two in range(each)
+    ]
+
+
+def cut(long: Collection[str] = ()) -> Callable[[Sequence[Question]], Windows]:
+    """Windows of 16 tokens; questions on `long` passages fill two."""
+
+    def make(questions: Sequence[Question]) -> Windows:
+        rows = [index for index, one in enumerate(questions) for _ in range(1 + (one.context in long))]
+        blank = np.zeros((len(rows), 16), np.int32)
+        return Windows(blank, blank, blank, np.dstack([blank, blank]), np.array(rows, np.int32), tuple(questions))
+
+    return make
+
+
+def test_search_and_held_out_questions_share_no_passage() -> None:
+    searched, held_out = split(asked(20, 4), 16, (), cut(long={"passage 3"}))
+    parts = [{question.context for question in windows.questions} for windows in (searched, held_out)]
+    assert (len(searched.questions), len(held_out.questions)) == (16, 32)
+    assert not parts[0] & parts[1]
+    assert "passage 3" not in parts[0] | parts[1]
+
+
+def test_held_out_questions_are_new_where_there_are_enough() -> None:
+    calibrated = {f"passage {number}" for number in range(8)}
+    searched, held_out = split(asked(20, 4), 16, calibrated, cut())
+    assert {question.context for question in searched.questions} <= calibrated
+    assert not {question.context for question in held_out.questions} & calibrated
+
+
+@pytest.mark.parametrize(("passages", "fewer"), [(20, "--questions 26 "), (1, "SEARCH=FILE).")])
+def test_too_few_questions_are_refused_with_how_many_would_do(passages: int, fewer: str) -> None:
+    with pytest.raises(DataError, match="too few to search with 64") as refusal:
+        split(asked(passages, 4), 64, (), cut())
+    assert fewer in refusal.value.hint
+
+
+def test_too_few_questions_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="80 questions"):
+        tune(Recipe(name="m", checkpoint="c"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:

@@ -18,6 +18,7 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.stages.compare import compare
+from snpe_tools.stages.quantize import folded_path
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
 MIXED = Precision.parse("w8a8-mixed")
@@ -62,6 +63,19 @@ def test_a_plan_for_other_operations_is_refused(exported: Callable[[str], Path],
         quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(Precision.parse("w8a8"), plan=Plan()))
 
 
+def test_the_folded_graph_stands_beside_its_source(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    model = tmp_path / "qa.onnx"
+    model.write_bytes(exported("bert").read_bytes())
+    before = model.read_bytes()
+    questions, tokenizer = load_questions(SHIPPED_CALIBRATION)[:2], exported("bert").with_suffix(".tokenizer.json")
+    listed = inputs(model, questions, tokenizer, tmp_path / "raws", limit=2).list_file
+    plan = Plan(wide=("Softmax",), fold_scales=True)
+    made = quantize(model, listed, tmp_path / "qa.qdq.onnx", QuantizationOptions(MIXED, plan=plan))
+    assert model.read_bytes() == before
+    assert folded_path(made.qdq) == tmp_path / "qa.folded.onnx"
+    assert all((row.sqnr_db or 999) > 90 for row in compare(model, tmp_path / "qa.folded.onnx", listed))
+
+
 def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "Models" / "tiny"
     folder.mkdir(parents=True)
@@ -84,6 +98,6 @@ def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path:
     assert build()["quantize"]
     plan.write_text('fold_scales = true\nwide = ["Softmax"]\n')
     assert not build()["quantize"]
-    assert (folder / "tiny.w8a8-mixed.onnx").is_file()
+    assert (folder / "tiny.w8a8-mixed.folded.onnx").is_file()
     known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
     assert known["settings"]["plan"]["wide"] == ["Softmax"]

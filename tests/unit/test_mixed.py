@@ -15,11 +15,14 @@ from snpe_tools.errors import RecipeError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.graph.session import plain_session
+from snpe_tools.precision import Precision
 from snpe_tools.quantization.converts import insert_converts
 from snpe_tools.quantization.mixing import adjusted
 from snpe_tools.quantization.operations import Operation, find_operations, select
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
+from snpe_tools.stages.quantize import folded_path
+from snpe_tools.workspace import Workspace
 from tests.conftest import make_model
 
 
@@ -158,6 +161,25 @@ def test_shared_weights_are_folded_only_when_all_are_scaled_alike() -> None:
         before = run(model)
         assert fold_scales(model) == folds
         np.testing.assert_allclose(run(model), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("output", "folds"), [("q_scaled", 1), ("q", 1), ("q_moved", 1), ("k_scaled", 1), ("wq", 1)])
+def test_what_the_graph_outputs_stays_as_it_is(output: str, folds: int) -> None:
+    model, shape = attention(), (8, 8) if output == "wq" else (4, 8)
+    model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    values = {"x": np.random.default_rng(1).normal(size=(4, 8)).astype(np.float32)}
+    before = plain_session(model).run(None, values)
+    assert fold_scales(model) == folds
+    onnx.checker.check_model(model)
+    for found, wanted in zip(plain_session(model).run(None, values), before, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_the_float_graph_of_a_plan_never_has_its_sources_name() -> None:
+    for target in ("qa.qdq.onnx", "qa.onnx"):
+        assert folded_path(Path("build") / target) == Path("build/qa.folded.onnx")
+    space, mixed = Workspace(Path(), "m"), Precision.parse("w8a8-mixed")
+    assert folded_path(space.qdq(mixed)) == space.quantized_float(mixed)
 
 
 def test_the_floor_of_scores_lies_below_every_row_maximum() -> None:

@@ -112,7 +112,19 @@ def test_plans_round_trip(tmp_path: Path) -> None:
     assert "# in two lines" in (tmp_path / "p.toml").read_text()
 
 
-@pytest.mark.parametrize("text", ["wides = []", "wide = 3", "clip = {a = [1]}", "wide ="])
+BAD_SHARES = ("nan", "inf", "-0.5", "0", "0.0", "1.01")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wides = []",
+        "wide = 3",
+        "clip = {a = [1]}",
+        "wide =",
+        *(f"clip = {{a = [{share}, 1.0]}}" for share in BAD_SHARES),
+    ],
+)
 def test_wrong_plans_are_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"p\.toml"):
@@ -235,6 +247,20 @@ def test_converts_make_every_operation_of_one_width(bits: tuple[int, int, int], 
     # To 16 bits nothing is lost; to 8, half a step for each side, which can move the result by one of its own.
     lost = narrow * (wanted / 2 + 1.01) if bits[2] == 8 else 1.01 * 4 / 65535
     assert np.abs(after - before).max() <= (lost if wanted else 0)
+
+
+@pytest.mark.parametrize(
+    ("zero", "ends"), [(0.5, (0.0, 0.0)), (0.25, (0.0, 0.0)), (0.25, (-0.0, 1e-30)), (0.0, (0.0, 0.5))]
+)
+def test_a_convert_to_a_range_however_narrow(zero: float, ends: tuple[float, float]) -> None:
+    model = quantized_add((16, 8, 8), zero)
+    values = {"a": np.linspace(*ends, 64, dtype=np.float32), "b": np.zeros(64, np.float32)}
+    before = plain_session(model).run(None, values)[0]
+    assert insert_converts(model, {"a": ends}) == 1
+    onnx.checker.check_model(model)
+    scales = {part.name: numpy_helper.to_array(part) for part in model.graph.initializer}
+    assert scales["a_dq_as_uint8_scale"] >= scales["a_scale"], "the values come in no finer steps"
+    np.testing.assert_allclose(plain_session(model).run(None, values)[0], before, atol=1.01 * 4 / 255)
 
 
 def test_a_model_of_one_width_stays_as_it_is() -> None:

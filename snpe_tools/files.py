@@ -66,7 +66,7 @@ def whole_folder(target: Path, *, known_by: str = "") -> Iterator[Path]:
         UsageError: the target holds something else.
         StorageError: no space, or no permission to write there.
     """
-    _require_replaceable(target, known_by)
+    require_replaceable(target, known_by)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(target)
@@ -84,7 +84,12 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
 
 
-def _require_replaceable(target: Path, known_by: str) -> None:
+def require_replaceable(target: Path, known_by: str = "") -> None:
+    """Whether `whole_folder` may write here: to be asked before long work.
+
+    Raises:
+        UsageError: the target is a file, or a folder that holds something else.
+    """
     if target.is_file():
         raise UsageError(f"{target} is a file, and a folder is to be written.", "Choose another folder.")
     # Twice, since another process may be replacing the folder at this moment.

@@ -67,7 +67,7 @@ class Workspace:
 
     def quantized_float(self, precision: Precision) -> Path:
         """The float graph that a plan made, and that its encodings belong to."""
-        return self.artefact(f"{precision}.onnx")
+        return self.artefact(f"{precision}.folded.onnx")
 
     def dlc(self, precision: Precision) -> Path:
         """The DLC without caches."""

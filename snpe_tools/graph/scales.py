@@ -18,7 +18,8 @@ def fold_scales(model: onnx.ModelProto) -> int:
     """Fold `Mul` and `Div` by a constant number into the `Gemm` before them, in place.
 
     Attention divides its scores by the square root of the head's size; exporters scale queries and keys by its root
-    each. Weights that several products share are folded only where all of them are scaled alike.
+    each. Weights that several products share are folded only where all of them are scaled alike. What the graph
+    outputs keeps its name and its values.
 
     Returns:
         How many operations were removed.
@@ -35,6 +36,7 @@ class _Folder:
         for node in model.graph.node:
             for name in node.input:
                 self._readers.setdefault(name, []).append(node)
+        self._outputs = {value.name for value in model.graph.output}
 
     def fold(self) -> int:
         found = [(node, factor, product) for node in self._graph.node for factor, product in self._folds(node)]
@@ -42,9 +44,7 @@ class _Folder:
         for _, factor, product in found:
             for name in product.input[1:3]:
                 factors.setdefault(name, {})[id(product)] = factor
-        good = {
-            name for name, of in factors.items() if len(set(of.values())) == 1 and len(of) == len(self._readers[name])
-        }
+        good = {name for name, of in factors.items() if len(set(of.values())) == 1 and len(of) == self._reads(name)}
         done = [(node, product) for node, _, product in found if set(product.input[1:3]) <= good]
         for name in {name for _, product in done for name in product.input[1:3]}:
             self._scale(name, next(iter(factors[name].values())))
@@ -55,7 +55,7 @@ class _Folder:
 
     def _folds(self, node: onnx.NodeProto) -> list[tuple[float, onnx.NodeProto]]:
         """The factor that a node multiplies by, and the product that can take it; empty where there is none."""
-        if node.op_type not in {"Mul", "Div"}:
+        if node.op_type not in {"Mul", "Div"} or node.output[0] in self._outputs:
             return []
         factor = self._number(node.input[1])
         place = 0
@@ -76,12 +76,16 @@ class _Folder:
     def _product(self, name: str) -> onnx.NodeProto | None:
         """The Gemm whose result, moved at most, is `name`, where nobody else reads it."""
         writer = self._writer.get(name)
-        if writer is None or len(self._readers[name]) != 1:
+        if writer is None or self._reads(name) != 1:
             return None
         if writer.op_type in _MOVES | {"MatMul"}:  # a product of activations is scaled as its left side is
             return self._product(writer.input[0])
         fixed = writer.op_type == "Gemm" and set(writer.input[1:]) <= set(self._constants)
         return writer if fixed else None
+
+    def _reads(self, name: str) -> int:
+        """How often a tensor is read; by whoever gets the graph's outputs, too."""
+        return len(self._readers.get(name, ())) + (name in self._outputs)
 
     def _scale(self, name: str, factor: float) -> None:
         from onnx import numpy_helper

@@ -59,12 +59,15 @@ class _Encoding:
         return _Encoding(scale.astype(np.float32), zero.astype(width))
 
     def spanning(self, low: float, high: float) -> _Encoding:
-        """8 bits from `low` to `high`, symmetric where this one is."""
-        full, middle = _FULL[_NARROW], _FULL[_NARROW] // 2 + 1
+        """8 bits from `low` to `high`, symmetric where this one is, in steps no finer than those of this one.
+
+        The range may be 0 alone: an activation that was 0 in all that was observed.
+        """
+        full, middle, finest = _FULL[_NARROW], _FULL[_NARROW] // 2 + 1, float(self.scale.reshape(()))
         if self.zero.reshape(()) == _FULL[_WIDE] // 2 + 1:
-            step, zero = max(-low, high) / (middle - 1), float(middle)
+            step, zero = max(max(-low, high) / (middle - 1), finest), float(middle)
         else:
-            step = (max(high, 0.0) - min(low, 0.0)) / full
+            step = max((max(high, 0.0) - min(low, 0.0)) / full, finest)
             zero = np.rint(-min(low, 0.0) / step)
         shape = self.scale.shape
         return _Encoding(np.full(shape, step, np.float32), np.full(shape, zero, np.uint8))

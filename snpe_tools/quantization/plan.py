@@ -6,6 +6,7 @@ It is a small TOML file in the model's folder, `Models/<model>/w8a8-mixed.toml`,
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +14,8 @@ from snpe_tools.errors import RecipeError
 from snpe_tools.files import read_toml, write_text
 
 _HEAD = "# Mixed precision: what computes in 16 bits; all other activations have 8. See docs/quantization.md.\n"
+
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class Plan(BaseModel):
@@ -22,7 +25,7 @@ class Plan(BaseModel):
         wide: operations that compute in 16 bits.
         fold_scales: multiply constant factors into the weights before them.
         score_floor: end the range of attention scores where a probability can no longer be told from 0.
-        clip: share of the observed smallest and largest value that the range keeps, by operation.
+        clip: share of the observed smallest and largest value that the range keeps, by operation; above 0, 1 at most.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,7 +33,7 @@ class Plan(BaseModel):
     wide: tuple[str, ...] = ()
     fold_scales: bool = False
     score_floor: bool = False
-    clip: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    clip: dict[str, tuple[Share, Share]] = Field(default_factory=dict)
 
     @property
     def changes_graph(self) -> bool:

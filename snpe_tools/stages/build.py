@@ -61,9 +61,14 @@ def choose_for(recipe: Recipe) -> Toolchain:
     """The toolchain that a recipe asks for.
 
     Raises:
-        UsageError: settings that only the SDK has, without the SDK.
+        UsageError: settings that only the SDK has, without the SDK, or that its quantizer does not have.
         SetupError: the SDK is asked for, and cannot be used.
     """
+    if recipe.quantizer == "sdk" and recipe.parsed_precision.mixed:
+        raise UsageError(
+            "The SDK's quantizer knows one width for all activations: a mixed precision needs our encodings.",
+            "Take QUANTIZER=aimet (--quantizer aimet), or another precision.",
+        )
     toolchain = choose(recipe.toolchain, sdk_python=recipe.sdk_python, sdk_tools=recipe.sdk_tools or None)
     if toolchain.reads_qdq and recipe.quantizer == "sdk":
         raise UsageError("QUANTIZER=sdk (--quantizer sdk) needs the SDK.", "Add TOOLCHAIN=sdk (--toolchain sdk).")

@@ -32,7 +32,7 @@ from snpe_tools.training.state import History, StateFile
 from snpe_tools.training.student import new_student
 from snpe_tools.training.task import Task, make_task
 from snpe_tools.training.text import joined, read_texts, text_windows
-from snpe_tools.training.writing import Trained, write_trained
+from snpe_tools.training.writing import Trained, check_output, write_trained
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -98,21 +98,22 @@ def distill(
     Raises:
         DataError: questions or text that cannot be read, or questions that leak.
         CheckpointError: the teacher is of another family, or has no question-answering head.
-        RecipeError: relation heads that do not divide the teacher's features.
-        UsageError: the state of a run with other settings or data is there.
+        RecipeError: relation heads that do not divide the teacher's features, or windows longer than it reads.
+        UsageError: the state of a run with other settings or data is there, or `output` holds something else.
         ExecutionError: training fell apart.
         StorageError: no space.
     """
+    check_output(output)
     corpus, asked = load_corpus(data), load_questions(evaluation)
     check_disjoint(asked, corpus.questions, what="training", hint=LEAK)
     tokenizer = load_fast_tokenizer(settings.teacher)
     task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings.answers)
     teacher = _teacher(settings)
     student = to_device(new_student(teacher, settings.student, settings.transfer.seed), settings.answers)
+    windows = _unlabelled(text, task.labelled.windows, tokenizer.backend_tokenizer, settings.transfer)
     states = _states(settings, data, text, output)
     for state in states if restart else ():
         state.remove()
-    windows = _unlabelled(text, task.labelled.windows, tokenizer.backend_tokenizer, settings.transfer)
     first = _transfer(student, teacher, windows, settings.transfer, states[0])
     before = score_model(student, task.evaluation, settings.answers.max_answer_length).f1
     say(f"  F1 on {len(asked)} questions behind the teacher's head: {before:.2f}")
@@ -135,7 +136,18 @@ def _teacher(settings: DistillSettings) -> Any:  # noqa: ANN401 - a model of tra
         raise RecipeError(
             f"transfer.relation_heads: {heads} does not divide the teacher's {teacher.config.hidden_size} features."
         )
+    read = getattr(teacher.config, "max_position_embeddings", None)
+    for key, length in _window_lengths(settings).items():
+        if read is not None and length > read:
+            raise RecipeError(
+                f"{key}: windows of {length} tokens, and the teacher {settings.teacher} reads {read} at most.",
+                f"Set {key} to {read} or less.",
+            )
     return to_device(teacher.requires_grad_(requires_grad=False), settings.answers)
+
+
+def _window_lengths(settings: DistillSettings) -> dict[str, int]:
+    return {"transfer.length": settings.transfer.length, "answers.max_seq_length": settings.answers.max_seq_length}
 
 
 def _states(settings: DistillSettings, data: Path, text: Path, output: Path) -> tuple[StateFile, StateFile]:

@@ -96,9 +96,7 @@ def quantize(
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
         simulator = Simulator(proto, options)
         _calibrate(simulator, proto, calibration, ranges)
-        if plan.changes_graph:
-            save(proto, prepared_path(target))
-        made = write_quantized(simulator, target, len(calibration))
+        made = write_quantized(simulator, target, len(calibration), proto if plan.changes_graph else None)
         notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
     return made
 
@@ -195,10 +193,19 @@ def constants(model: onnx.ModelProto) -> dict[str, Array]:
     return {name: array for name, array in arrays.items() if array.dtype == np.float32}
 
 
-def write_quantized(simulator: Simulator, target: Path, windows: int) -> Quantized:
-    """Write the QDQ model and both encodings files of a calibrated simulator, together."""
+def write_quantized(
+    simulator: Simulator, target: Path, windows: int, folded: onnx.ModelProto | None = None
+) -> Quantized:
+    """Write the QDQ model and both encodings files of a calibrated simulator, together.
+
+    Args:
+        folded: the float graph that a plan made, to be written with them.
+    """
     current, legacy = encoding_paths(target)
-    with whole_files(target, current, legacy) as (new_model, new_current, new_legacy):
+    others = [folded_path(target)] if folded else []
+    with whole_files(target, current, legacy, *others) as (new_model, new_current, new_legacy, *new_folded):
+        for file in new_folded:
+            save(folded, file)
         new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
         new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
         save(simulator.qdq_model(), new_model)
@@ -206,9 +213,12 @@ def write_quantized(simulator: Simulator, target: Path, windows: int) -> Quantiz
     return Quantized(target, current, legacy, windows, len(simulator.activations), wide)
 
 
-def prepared_path(target: Path) -> Path:
-    """Where the float graph stands that a plan made, beside the QDQ model: encodings for it fit no other."""
-    return target.with_name(f"{target.name.removesuffix('.onnx').removesuffix('.qdq')}.onnx")
+def folded_path(target: Path) -> Path:
+    """Where the float graph stands that a plan made, beside the QDQ model: encodings for it fit no other.
+
+    Never the name of the exported model, which often stands there, too.
+    """
+    return target.with_name(f"{target.name.removesuffix('.onnx').removesuffix('.qdq')}.folded.onnx")
 
 
 def encoding_paths(target: Path) -> tuple[Path, Path]:

@@ -31,7 +31,7 @@ from snpe_tools.qa.squad import evaluation_file, load_questions
 from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import Soc
-from snpe_tools.stages.build import build_dlc, build_prepared, choose_for
+from snpe_tools.stages.build import build_dlc, build_prepared, choose_for, float_source
 from snpe_tools.stages.device import Wish
 from snpe_tools.stages.device_stages import DeviceStages
 from snpe_tools.stages.inputs import write_windows
@@ -123,10 +123,13 @@ def _also(targets: Targets) -> list[Precision]:
 
 
 def _keep_layers(space: Workspace, precision: Precision, windows: Windows) -> None:
-    """Float against quantized ONNX, tensor by tensor, on a few of the questions' windows."""
+    """Float against quantized ONNX, tensor by tensor, on a few of the questions' windows.
+
+    The float graph is the one that was quantized: folded scales change tensors that keep their names.
+    """
     rows = np.array(spread_sample(len(windows), LAYER_WINDOWS), np.intp)
     listed = write_windows(space.onnx, windows.take(rows), space.raws("layers")).list_file
-    write_json(space.layers, compare_layers(space.onnx, space.qdq(precision), listed, limit=0))
+    write_json(space.layers, compare_layers(float_source(space, precision), space.qdq(precision), listed, limit=0))
 
 
 @dataclass(frozen=True)

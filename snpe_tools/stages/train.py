@@ -24,7 +24,7 @@ from snpe_tools.training.settings import TrainingSettings
 from snpe_tools.training.state import History, StateFile
 from snpe_tools.training.task import Task, make_task
 from snpe_tools.training.tensors import answer_loss
-from snpe_tools.training.writing import Trained, write_trained
+from snpe_tools.training.writing import Trained, check_output, write_trained
 
 _NOT_DECISIVE: dict[str, Any] = {"save_minutes": True, "transfer": {"save_minutes"}, "answers": {"save_minutes"}}
 LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
@@ -75,10 +75,11 @@ def train(
     Raises:
         DataError: questions that cannot be read, or that leak.
         CheckpointError: the base cannot be fine-tuned.
-        UsageError: the state of a run with other settings or data is there.
+        UsageError: the state of a run with other settings or data is there, or `output` holds something else.
         ExecutionError: training fell apart.
         StorageError: no space.
     """
+    check_output(output)
     corpus, asked = load_corpus(data), load_questions(evaluation)
     check_disjoint(asked, corpus.questions, what="training", hint=LEAK)
     tokenizer = load_fast_tokenizer(settings.base)

@@ -57,7 +57,9 @@ class SdkTools:
         if job.quantization:
             tool = commands[-1].tool
             with open_result(folder / job.target.name, tool) as dlc:
-                notes["activation_bits"] = check_quantized(dlc, tool, job.quantization.options.precision)
+                notes["activation_bits"] = check_quantized(
+                    dlc, tool, job.quantization.options.precision, job.quantization.encodings
+                )
                 notes["encodings"] = check_encodings(dlc, tool, job.quantization)
         return Made(folder / job.target.name, notes)
 

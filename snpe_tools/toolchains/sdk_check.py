@@ -19,7 +19,7 @@ from snpe_tools.socs import Soc
 from snpe_tools.spec import TensorSpec
 from snpe_tools.toolchains import Quantization
 
-_SHOWN = 3
+_SHOWN, _WIDE = 3, 16
 _NAMELESS = {"aip", "backend"}
 """Caches of older SDKs do not say for which SoC they are: there the tool's summary is all there is."""
 _HINT = "The file is not kept. See the log; report the SDK's version with it."
@@ -51,8 +51,11 @@ def check_boundary(dlc: Dlc, tool: str, inputs: Sequence[TensorSpec], outputs: S
             raise ConversionError(f"{tool} wrote a DLC with the {what}s {there}; the model has {wanted}.", _HINT)
 
 
-def check_quantized(dlc: Dlc, tool: str, precision: Precision) -> dict[str, int]:
-    """The graph computes with the bits that were asked for; returns activations by their number of bits, 0 for float.
+def check_quantized(dlc: Dlc, tool: str, precision: Precision, encodings: Path | None = None) -> dict[str, int]:
+    """The graph computes with the bits that were asked for; returns activations by their number of bits.
+
+    Args:
+        encodings: that the tool was given; of a mixed precision they say which widths there must be.
 
     Raises:
         ConversionError: it is float, or has other bits.
@@ -63,11 +66,10 @@ def check_quantized(dlc: Dlc, tool: str, precision: Precision) -> dict[str, int]
             f"{tool} reported success, and the DLC is float: nothing was quantized, whatever its name says.",
             f"{_HINT} A float DLC runs in fp16 on the HTP: slower, twice the size, and not on every SoC.",
         )
-    most = activations.most_common(1)[0][0]
-    if most != precision.activations:
-        raise ConversionError(
-            f"{tool} wrote a DLC whose activations have {most or 'float'} bits; {precision} was asked for.", _HINT
-        )
+    most, wanted = activations.most_common(1)[0][0], _wanted_bits(precision, encodings)
+    if most not in wanted or (precision.mixed and not wanted <= set(activations)):
+        found = f"{most or 'float'} bits" if most not in wanted else f"one width, {most} bits"
+        raise ConversionError(f"{tool} wrote a DLC whose activations have {found}; {precision} was asked for.", _HINT)
     weights = _weight_bits(dlc.graph)
     if precision.weights not in weights:
         raise ConversionError(
@@ -76,6 +78,14 @@ def check_quantized(dlc: Dlc, tool: str, precision: Precision) -> dict[str, int]
             _HINT,
         )
     return {str(bits or "float"): count for bits, count in activations.most_common()}
+
+
+def _wanted_bits(precision: Precision, encodings: Path | None) -> set[int]:
+    """The widths of activations; a plan may leave a mixed precision with one."""
+    if not precision.mixed or encodings is None:
+        return {precision.activations, _WIDE} if precision.mixed else {precision.activations}
+    known = [one for one in load_encodings(encodings) if not one.is_parameter and not one.is_float]
+    return {one.bits for one in known}
 
 
 def _activation_bits(graph: Graph) -> Counter[int]:

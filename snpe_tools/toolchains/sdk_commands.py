@@ -74,9 +74,14 @@ def conversion_commands(sdk: Sdk, job: Conversion) -> list[Command]:
     """Convert, and quantize where that is asked for.
 
     Raises:
-        UsageError: a calibration method that the quantizer does not have.
+        UsageError: a calibration method that the quantizer does not have, or a mixed precision without encodings.
     """
     names, asked = Names.of(job), job.quantization
+    if asked and asked.options.precision.mixed and not asked.encodings:
+        raise UsageError(
+            f"The SDK's quantizer knows one width for all activations, and {asked.options.precision} has two.",
+            "Pass the encodings that `snpe-tools quantize` wrote: --encodings FILE.",
+        )
     convert, quantize = (
         (_qairt_converter, _qairt_quantizer) if sdk.family == "qairt" else (_snpe_converter, _snpe_quantizer)
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snpe_tools.files import whole_folder, write_json
+from snpe_tools.files import require_replaceable, whole_folder, write_json
 from snpe_tools.provenance import versions
 from snpe_tools.qa.checkpoint import load_model, save_checkpoint
 from snpe_tools.qa.metrics import QaScore
@@ -36,6 +36,15 @@ class Trained:
     task: Task
     settings: TrainingSettings
     losses: Mapping[str, Sequence[float]]
+
+
+def check_output(output: Path) -> None:
+    """Whether `write_trained` may replace `output`: asked before training, which takes hours.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    require_replaceable(output, LOG)
 
 
 def write_trained(

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import CheckpointError, DataError, RecipeError, UsageError
+from snpe_tools.errors import CheckpointError, DataError, InputError, RecipeError, UsageError
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.stages.distill import DistillResult, distill
 from snpe_tools.stages.train import train
@@ -181,6 +181,32 @@ def test_heads_that_do_not_divide_the_teacher_are_refused(
     given["transfer"]["relation_heads"] = 3
     with pytest.raises(RecipeError, match="does not divide the teacher's 64 features"):
         distill(DistillSettings.model_validate(given), easy_questions, text, tmp_path / "s", evaluation=held_out)
+
+
+@pytest.mark.parametrize("key", ["transfer.length", "answers.max_seq_length"])
+def test_windows_longer_than_the_teacher_reads_are_refused(
+    key: str, teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path: Path
+) -> None:
+    reads = json.loads((teacher / "config.json").read_text())["max_position_embeddings"]
+    lesson, name = key.split(".")
+    given = settings(teacher).model_dump()
+    given["student"]["positions"] = given[lesson][name] = reads + 1
+    with pytest.raises(RecipeError, match=f"{key}: windows of {reads + 1} tokens, and the teacher .* reads {reads}"):
+        distill(DistillSettings.model_validate(given), easy_questions, text, tmp_path / "s", evaluation=held_out)
+
+
+def test_a_restart_with_wrong_text_keeps_the_states(
+    teacher: Path, easy_questions: Path, held_out: Path, tmp_path: Path
+) -> None:
+    states = [tmp_path / f"student.{lesson}-state" for lesson in ("transfer", "training")]
+    for state in states:
+        state.write_bytes(b"hours of work")
+    with pytest.raises(InputError, match="does not exist"):
+        distill(
+            settings(teacher), easy_questions, tmp_path / "none.txt", tmp_path / "student", evaluation=held_out,
+            restart=True,
+        )  # fmt: skip
+    assert [state.read_bytes() for state in states] == [b"hours of work"] * 2
 
 
 def test_a_teacher_without_a_head_is_refused(

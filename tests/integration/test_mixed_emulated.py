@@ -14,10 +14,14 @@ from snpe_tools import convert, inputs, quantize
 from snpe_tools.cli.main import app
 from snpe_tools.errors import RecipeError, UsageError
 from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.qa.features import load_tokenizer, make_windows
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.stages import score
 from snpe_tools.stages.compare import compare
+from snpe_tools.stages.quantize import folded_path
+from snpe_tools.workspace import Workspace
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
 MIXED = Precision.parse("w8a8-mixed")
@@ -62,6 +66,28 @@ def test_a_plan_for_other_operations_is_refused(exported: Callable[[str], Path],
         quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(Precision.parse("w8a8"), plan=Plan()))
 
 
+def test_the_folded_graph_stands_beside_its_source(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    model = tmp_path / "qa.onnx"
+    model.write_bytes(exported("bert").read_bytes())
+    before = model.read_bytes()
+    questions, tokenizer = load_questions(SHIPPED_CALIBRATION)[:2], exported("bert").with_suffix(".tokenizer.json")
+    listed = inputs(model, questions, tokenizer, tmp_path / "raws", limit=2).list_file
+    plan = Plan(wide=("Softmax",), fold_scales=True)
+    made = quantize(model, listed, tmp_path / "qa.qdq.onnx", QuantizationOptions(MIXED, plan=plan))
+    assert model.read_bytes() == before
+    assert folded_path(made.qdq) == tmp_path / "qa.folded.onnx"
+    assert all((row.sqnr_db or 999) > 90 for row in compare(model, tmp_path / "qa.folded.onnx", listed))
+
+
+def _layers_are_those_of_the_folded_graph(space: Workspace) -> None:
+    questions = load_questions(SHIPPED_QUESTIONS)[:2]
+    score._keep_layers(space, MIXED, make_windows(questions, load_tokenizer(space.tokenizer), SEQUENCE))
+    layers = json.loads(space.layers.read_text())
+    assert (layers["first"], layers["second"]) == (space.quantized_float(MIXED).name, space.qdq(MIXED).name)
+    products = [row["sqnr_db"] for row in layers["layers"] if row["op"] == "Gemm"]
+    assert min(products) > 10, "no weights were scaled on one side only"
+
+
 def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "Models" / "tiny"
     folder.mkdir(parents=True)
@@ -84,6 +110,7 @@ def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path:
     assert build()["quantize"]
     plan.write_text('fold_scales = true\nwide = ["Softmax"]\n')
     assert not build()["quantize"]
-    assert (folder / "tiny.w8a8-mixed.onnx").is_file()
+    assert (folder / "tiny.w8a8-mixed.folded.onnx").is_file()
+    _layers_are_those_of_the_folded_graph(Workspace(tmp_path, "tiny"))
     known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
     assert known["settings"]["plan"]["wide"] == ["Softmax"]

@@ -24,6 +24,7 @@ from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.inspection.aimet import load_encodings
 from snpe_tools.inspection.audit import audit
 from snpe_tools.precision import Precision
+from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.socs import parse_socs
 from snpe_tools.stages.compare import compare
@@ -37,7 +38,7 @@ from tests.conftest import REAL_SDK
 from tests.integration.conftest import SEQUENCE, Tiny
 from tests.sdk_double.install import VERSIONS, install
 
-W8A16 = Precision.parse("w8a16")
+W8A16, MIXED = Precision.parse("w8a16"), Precision.parse("w8a8-mixed")
 REAL = "real SDK"
 V231 = VERSIONS["QAIRT 2.3x"]
 Sdks = Callable[..., SdkTools]
@@ -140,6 +141,29 @@ def test_the_sdks_own_calibration(
     assert made.notes["encodings"] == {}
     assert made.notes["activation_bits"]["16"] > 50
     assert (compare(model, made.dlc, listed)[0].sqnr_db or 0) > 20
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, model: Path, tiny: Callable[[str, str], Tiny]) -> Quantization:
+    """Softmax and what is added before it in 16 bits: well under half of all activations."""
+    listed, target = tiny("bert", "w8a16").listed, tmp_path_factory.mktemp("mixed") / "m.qdq.onnx"
+    made = quantize(model, listed, target, QuantizationOptions(MIXED, plan=Plan(wide=("Add>Softmax", "Softmax"))))
+    return Quantization(QuantizationOptions(MIXED), listed, made.legacy_encodings)
+
+
+@pytest.mark.parametrize("family", ["snpe", "qairt"])
+def test_a_mixed_dlc_has_both_widths(
+    family: Family, sdk: Sdks, model: Path, mixed: Quantization, tmp_path: Path
+) -> None:
+    made = convert(model, tmp_path / "m.dlc", name="m", toolchain=sdk(family=family), quantization=mixed)
+    bits = made.notes["activation_bits"]
+    assert bits["8"] > bits["16"] > 0
+
+
+def test_a_mixed_dlc_of_one_width_does_not_pass(sdk: Sdks, model: Path, mixed: Quantization, tmp_path: Path) -> None:
+    lying = sdk(lie="wrong-bits")
+    with pytest.raises(ConversionError, match="activations have one width, 8 bits; w8a8-mixed was asked for"):
+        convert(model, tmp_path / "m.dlc", name="m", toolchain=lying, quantization=mixed)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,10 @@ def quantize(
     from snpe_tools.tensors import read_list
 
     known = _state(source)
-    options = QuantizationOptions(Precision.parse(f"w{bits[0]}a{bits[1]}"), parse_method(method), per_channel or apply)
+    mixed = "-mixed" if apply and bits == (8, 8) else ""  # encodings may ask for 16 bits here and there
+    options = QuantizationOptions(
+        Precision.parse(f"w{bits[0]}a{bits[1]}{mixed}"), parse_method(method), per_channel or apply
+    )
     model = load(known / "model.onnx")
     simulator = Simulator(model, options)
     calibration = Calibration(model, read_list(listed, beside=False), native=False)

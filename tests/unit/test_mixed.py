@@ -15,11 +15,14 @@ from snpe_tools.errors import RecipeError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.graph.session import plain_session
+from snpe_tools.precision import Precision
 from snpe_tools.quantization.converts import insert_converts
 from snpe_tools.quantization.mixing import adjusted
 from snpe_tools.quantization.operations import Operation, find_operations, select
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
+from snpe_tools.stages.quantize import folded_path
+from snpe_tools.workspace import Workspace
 from tests.conftest import make_model
 
 
@@ -109,7 +112,19 @@ def test_plans_round_trip(tmp_path: Path) -> None:
     assert "# in two lines" in (tmp_path / "p.toml").read_text()
 
 
-@pytest.mark.parametrize("text", ["wides = []", "wide = 3", "clip = {a = [1]}", "wide ="])
+BAD_SHARES = ("nan", "inf", "-0.5", "0", "0.0", "1.01")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wides = []",
+        "wide = 3",
+        "clip = {a = [1]}",
+        "wide =",
+        *(f"clip = {{a = [{share}, 1.0]}}" for share in BAD_SHARES),
+    ],
+)
 def test_wrong_plans_are_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"p\.toml"):
@@ -158,6 +173,25 @@ def test_shared_weights_are_folded_only_when_all_are_scaled_alike() -> None:
         before = run(model)
         assert fold_scales(model) == folds
         np.testing.assert_allclose(run(model), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("output", "folds"), [("q_scaled", 1), ("q", 1), ("q_moved", 1), ("k_scaled", 1), ("wq", 1)])
+def test_what_the_graph_outputs_stays_as_it_is(output: str, folds: int) -> None:
+    model, shape = attention(), (8, 8) if output == "wq" else (4, 8)
+    model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    values = {"x": np.random.default_rng(1).normal(size=(4, 8)).astype(np.float32)}
+    before = plain_session(model).run(None, values)
+    assert fold_scales(model) == folds
+    onnx.checker.check_model(model)
+    for found, wanted in zip(plain_session(model).run(None, values), before, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_the_float_graph_of_a_plan_never_has_its_sources_name() -> None:
+    for target in ("qa.qdq.onnx", "qa.onnx"):
+        assert folded_path(Path("build") / target) == Path("build/qa.folded.onnx")
+    space, mixed = Workspace(Path(), "m"), Precision.parse("w8a8-mixed")
+    assert folded_path(space.qdq(mixed)) == space.quantized_float(mixed)
 
 
 def test_the_floor_of_scores_lies_below_every_row_maximum() -> None:
@@ -213,6 +247,20 @@ def test_converts_make_every_operation_of_one_width(bits: tuple[int, int, int], 
     # To 16 bits nothing is lost; to 8, half a step for each side, which can move the result by one of its own.
     lost = narrow * (wanted / 2 + 1.01) if bits[2] == 8 else 1.01 * 4 / 65535
     assert np.abs(after - before).max() <= (lost if wanted else 0)
+
+
+@pytest.mark.parametrize(
+    ("zero", "ends"), [(0.5, (0.0, 0.0)), (0.25, (0.0, 0.0)), (0.25, (-0.0, 1e-30)), (0.0, (0.0, 0.5))]
+)
+def test_a_convert_to_a_range_however_narrow(zero: float, ends: tuple[float, float]) -> None:
+    model = quantized_add((16, 8, 8), zero)
+    values = {"a": np.linspace(*ends, 64, dtype=np.float32), "b": np.zeros(64, np.float32)}
+    before = plain_session(model).run(None, values)[0]
+    assert insert_converts(model, {"a": ends}) == 1
+    onnx.checker.check_model(model)
+    scales = {part.name: numpy_helper.to_array(part) for part in model.graph.initializer}
+    assert scales["a_dq_as_uint8_scale"] >= scales["a_scale"], "the values come in no finer steps"
+    np.testing.assert_allclose(plain_session(model).run(None, values)[0], before, atol=1.01 * 4 / 255)
 
 
 def test_a_model_of_one_width_stays_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from snpe_tools.dlc.container import Record
 from snpe_tools.dlc.model import Cache, Dlc, Graph, Role, Tensor
 from snpe_tools.dtypes import BY_CODE, FLOAT_32, DataType
 from snpe_tools.errors import ConversionError
+from snpe_tools.files import write_json
+from snpe_tools.inspection.aimet import AimetEncoding, to_document
 from snpe_tools.precision import Precision
 from snpe_tools.socs import parse_socs
 from snpe_tools.spec import Encoding, TensorSpec
@@ -40,6 +43,34 @@ def test_the_bits_must_be_those_asked_for() -> None:
         check_quantized(good, TOOL, Precision.parse("w8a8"))
     with pytest.raises(ConversionError, match="weights have 8 bits; w16a16 was asked for"):
         check_quantized(good, TOOL, Precision.parse("w16a16"))
+
+
+@pytest.mark.parametrize("wide", [1, 2, 4])
+def test_a_mixed_precision_has_both_widths_in_any_proportion(wide: int) -> None:
+    mixed, weights = Precision.parse("w8a8-mixed"), _tensor("w", W8, "static")
+    inner = [_tensor(f"a{index}", A16 if index < wide else A8, "native") for index in range(5)]
+    found = check_quantized(_dlc(*inner, weights), TOOL, mixed)
+    assert found == {"8": 5 - wide, "16": wide, "float": 1}
+    for dtype in (A8, A16):
+        plain = [_tensor(f"a{index}", dtype, "native") for index in range(5)]
+        with pytest.raises(ConversionError, match=f"have one width, {dtype.bits} bits; w8a8-mixed was asked for"):
+            check_quantized(_dlc(*plain, weights), TOOL, mixed)
+    floats = [_tensor(f"f{index}", FLOAT_32, "native") for index in range(5)]
+    with pytest.raises(ConversionError, match="have float bits"):
+        check_quantized(_dlc(*inner, *floats, weights), TOOL, mixed)
+
+
+def test_encodings_say_whether_a_mixed_precision_has_16_bits(tmp_path: Path) -> None:
+    file, mixed = tmp_path / "e.encodings", Precision.parse("w8a8-mixed")
+    narrow = _dlc(*(_tensor(f"a{index}", A8, "native") for index in range(3)), _tensor("w", W8, "static"))
+    for bits in ([8], [8, 16]):
+        rows = [AimetEncoding(f"a{width}", width, (0.5,), (0,), symmetric=False) for width in bits]
+        write_json(file, to_document(rows, "0.6.1"))
+        if bits == [8]:
+            assert check_quantized(narrow, TOOL, mixed, file)["8"] == 3
+            continue
+        with pytest.raises(ConversionError, match="one width, 8 bits"):
+            check_quantized(narrow, TOOL, mixed, file)
 
 
 def test_float_is_float_whatever_the_weights_are() -> None:

@@ -230,3 +230,12 @@ def test_families_by_name() -> None:
     assert (parse_family(""), parse_family("snpe"), parse_family("qairt")) == (None, "snpe", "qairt")
     with pytest.raises(UsageError, match="Unknown SDK tools"):
         parse_family("qnn")
+
+
+@pytest.mark.parametrize("family", ["snpe", "qairt"])
+def test_a_mixed_precision_needs_encodings(family: Family, tmp_path: Path) -> None:
+    sdk = _sdk(tmp_path, "QAIRT 2.3x", family)
+    with pytest.raises(UsageError, match="w8a8-mixed has two"):
+        conversion_commands(sdk, _job("w8a8-mixed", encodings=False))
+    quantizer = conversion_commands(sdk, _job("w8a8-mixed"))[1].arguments
+    assert quantizer[quantizer.index("--act_bitwidth") + 1] == "8"

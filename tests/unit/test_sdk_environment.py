@@ -73,6 +73,11 @@ def test_the_sdks_quantizer_needs_the_sdk() -> None:
         choose_for(Recipe(name="m", checkpoint="x", toolchain="pypi", quantizer="sdk"))
 
 
+def test_the_sdks_quantizer_has_no_mixed_precision() -> None:
+    with pytest.raises(UsageError, match="one width for all activations"):
+        choose_for(Recipe(name="m", checkpoint="x", toolchain="sdk", quantizer="sdk", precision="w8a8-mixed"))
+
+
 def test_variables_that_disagree_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
     monkeypatch.setenv("SNPE_ROOT", str(install(tmp_path / "a", V231)))
     monkeypatch.setenv("QNN_SDK_ROOT", str(install(tmp_path / "b", VERSIONS["QAIRT 2.4x"])))

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.errors import DataError, RecipeError
+from snpe_tools.errors import DataError, RecipeError, UsageError
 from snpe_tools.qa.features import load_tokenizer, make_windows
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, Question, load_questions
+from snpe_tools.stages.distill import distill
+from snpe_tools.stages.train import train
 from snpe_tools.training.batches import plan
 from snpe_tools.training.corpus import choose, load_corpus
+from snpe_tools.training.distill_settings import AnswerSettings, DistillSettings
 from snpe_tools.training.labels import label, with_answer
 from snpe_tools.training.settings import TrainingSettings, load_settings
 
@@ -55,6 +58,19 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.jsonl", [row(), {"id": "2"}])
     with pytest.raises(DataError, match=r"line 2: context"):
         load_corpus(file)
+
+
+@pytest.mark.parametrize("lesson", ["train", "distill"])
+def test_an_output_that_holds_something_else_is_refused_before_anything_is_read(lesson: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis").write_text("years of work")
+    data, output = tmp_path / "none.jsonl", tmp_path / "precious"
+    with pytest.raises(UsageError, match="holds something else"):
+        if lesson == "train":
+            train(TrainingSettings(base="none"), data, output)
+        else:
+            distill(DistillSettings(teacher="none", answers=AnswerSettings(base="none")), data, data, output)
+    assert (output / "thesis").is_file()
 
 
 def test_a_cut_archive_is_named(tmp_path: Path) -> None:

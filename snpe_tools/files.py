@@ -198,6 +198,11 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise RecipeError(f"{file} is not TOML: {problem}.") from problem
 
 
+def cache_folder() -> Path:
+    """Where what was fetched or agreed on stays between runs: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snpe-tools"
+
+
 def require_file(path: Path, what: str) -> Path:
     """`path`, once it is known to be a readable file that is not empty.
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from snpe_tools.locks import held
 from snpe_tools.precision import Precision
-from snpe_tools.progress import say
 from snpe_tools.socs import Soc
 
 
@@ -117,16 +117,6 @@ class Workspace:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One build of a model at a time: a second one waits here for the first."""
-        from filelock import FileLock, Timeout
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"Another run is working on {self.model}; waiting for it.")
-            lock.acquire()
-        try:
+        with held(self.folder / ".lock", f"Another run is working on {self.model}; waiting for it."):
             yield
-        finally:
-            lock.release()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from snpe_tools.devices.device import Device
-from snpe_tools.files import storage_errors, write_text
-from snpe_tools.progress import say
+from snpe_tools.files import cache_folder, storage_errors, write_text
+from snpe_tools.locks import held
 
 
 @contextmanager
@@ -24,22 +23,13 @@ def pushing(device: Device, name: str) -> Iterator[str]:
     Raises:
         StorageError: the cache folder of this machine cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snpe-tools"
+    cache = cache_folder()
     what = hashlib.sha256(f"{device}\0{device.root}\0{name}".encode()).hexdigest()[:32]
     with storage_errors(cache):
         (cache / "pushes").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(cache / "pushes" / f"{what}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"{device}: another run is pushing the same files; waiting for it.")
-            lock.acquire()
-        try:
+        waiting = f"{device}: another run is pushing the same files; waiting for it."
+        with held(cache / "pushes" / f"{what}.lock", waiting):
             yield _sender(cache / "sender", device)
-        finally:
-            lock.release()
 
 
 def _sender(file: Path, device: Device) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from snpe_tools.errors import DataError, SetupError
-from snpe_tools.files import require_file, whole_file
+from snpe_tools.files import cache_folder, require_file, whole_file
 
 SHIPPED_QUESTIONS = Path(__file__).parent / "data" / "questions.json"
 SHIPPED_CALIBRATION = Path(__file__).parent / "data" / "calibration.json"
@@ -161,8 +160,7 @@ def evaluation_file(data: str) -> Path:
 
 
 def _fetch_dev_set() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snpe-tools"
-    target = cache / "squad-v1.1-dev.json"
+    target = cache_folder() / "squad-v1.1-dev.json"
     if not target.is_file():
         content = _download(_DEV_URL)
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != _DEV_MD5:

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 
 from snpe_tools.errors import TensorError
 from snpe_tools.files import sha256, storage_errors, write_text
-from snpe_tools.progress import say
+from snpe_tools.locks import held
 from snpe_tools.provenance import versions
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.inference import CLAIM, Item, Job, count_not_finite
@@ -55,20 +55,11 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         StorageError: no space, or no permission.
     """
-    from filelock import FileLock, Timeout
-
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"Another run is writing to {folder}; waiting for it.")
-            lock.acquire()
-    try:
+    with ExitStack() as stack:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(folder / ".lock", f"Another run is writing to {folder}; waiting for it."))
         yield
-    finally:
-        lock.release()
 
 
 def claim(job: Job, specs: Sequence[TensorSpec], items: Sequence[Item], *, resume: bool = True) -> Kept:

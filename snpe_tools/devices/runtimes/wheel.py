@@ -6,7 +6,6 @@ checks it against the index's hash, and the libraries stay in a cache folder.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from snpe_tools.errors import SetupError
-from snpe_tools.files import whole_folder
+from snpe_tools.files import cache_folder, whole_folder
 from snpe_tools.process import run
 from snpe_tools.progress import say
 from snpe_tools.qnn.library import RUNTIME_PIN, library_folder
@@ -29,12 +28,6 @@ _BY_HAND = (
     f"pip download --no-deps --only-binary=:all: --platform {_WHEEL['platform']} --python-version 3.11 "
     f"onnxruntime-qnn=={_VERSION}"
 )
-
-
-def cache_folder() -> Path:
-    """Where fetched libraries stay: below `XDG_CACHE_HOME`, or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "snpe-tools"
 
 
 def x86_libraries() -> dict[str, Path]:

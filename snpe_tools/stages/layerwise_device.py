@@ -32,6 +32,8 @@ from snpe_tools.tensors import InputList
 RUN_BYTES = 512 << 20
 """Float32 bytes that one run on a device may write; an inference by itself may write more."""
 _SPARE = 64 << 20
+_Part = tuple[tuple[str, ...], int]
+"""Names of tensors, and which of the batches of inferences."""
 
 
 @contextmanager
@@ -49,14 +51,14 @@ def device_source(model: Path, inputs: InputList, place: Place, *, native: bool)
         connect(place.address, root=place.wish.root) as device,
         tempfile.TemporaryDirectory(prefix="snpe-tools.") as packed,
         kept_log() as log,
-        ExitStack() as stack,
+        ExitStack() as kept,
     ):
         facts = read_facts(device)
         meant = choose_soc(facts, place.wish.soc, fallback=DEFAULT)
         task = make_task(model, inputs, meant, native=native, debug=True)
         runtime = choose_runtime(facts, meant, Path(packed), place.wish.runtime)
         say(f"  {device}: {runtime.label}; no compiled cache fits a debug copy, so the device compiles each")
-        runs = _DebugRuns(device, runtime, place, task, inputs, log, stack.enter_context(ExitStack()))
+        runs = _DebugRuns(device, runtime, place, task, inputs, log, kept)
         yield DlcSource(model, runs.reader, kind=_kind(device, facts, meant, runtime))
 
 
@@ -83,7 +85,7 @@ class _DebugRuns:
     log: Path
     kept: ExitStack
     _shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    _part: tuple[tuple[str, ...], int] | None = None
+    _current: tuple[_Part, Left] | None = None
 
     def reader(self, shapes: Mapping[str, Sequence[int]]) -> Reader:
         """What reads tensors of these names and shapes."""
@@ -95,11 +97,10 @@ class _DebugRuns:
         each = sum(4 * math.prod(self._shapes[name]) for name in wanted)
         count = max(1, RUN_BYTES // each)
         part = tuple(wanted), index // count
-        if part != self._part:
-            self._part = None
-            self._left = self._run(part[0], part[1] * count, count, each)
-            self._part = part
-        return self._left.results(index % count)
+        if not self._current or self._current[0] != part:
+            self._current = None
+            self._current = part, self._run(part[0], part[1] * count, count, each)
+        return self._current[1].results(index % count)
 
     def _run(self, wanted: tuple[str, ...], first: int, count: int, each: int) -> Left:
         self.kept.close()

@@ -62,8 +62,14 @@ def check_places(models: Sequence[Path], places: Places) -> None:
 
 @contextmanager
 def kept_log() -> Iterator[Path]:
-    """A file for a device's log among the temporary ones, which stays there when the block fails."""
+    """A file for a device's log among the temporary ones. When the block fails it stays there, unless it is empty."""
     handle, name = tempfile.mkstemp(prefix="snpe-tools.", suffix=".log")
     os.close(handle)
-    yield Path(name)
-    Path(name).unlink()
+    log = Path(name)
+    try:
+        yield log
+    except BaseException:
+        if not log.stat().st_size:
+            log.unlink()
+        raise
+    log.unlink()

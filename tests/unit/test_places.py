@@ -53,6 +53,9 @@ def test_a_log_stays_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.Monke
     with kept_log() as log:
         log.write_text("all went well")
     assert not [*tmp_path.iterdir()]
+    with pytest.raises(RuntimeError), kept_log():
+        raise RuntimeError
+    assert not [*tmp_path.iterdir()]
     with pytest.raises(RuntimeError), kept_log() as log:
         log.write_text("why")
         raise RuntimeError

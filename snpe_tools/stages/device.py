@@ -159,26 +159,30 @@ def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark a
         say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
         left = obtain(device, runtime, task, Path(scratch), log, timeout=wish.timeout)
         with whole_folder(folder, known_by=RECORD) as temporary:
-            not_finite = _write(left, temporary)
-            done = DeviceRun(
-                address=str(device),
-                folder=folder,
-                log=log,
-                outputs=tuple(spec.name for spec in task.outputs),
-                inferences=len(task.lines),
-                not_finite=not_finite,
-                facts=facts,
-                soc=soc,
-                runtime=runtime.label,
-                versions=runtime.versions,
-                emulated=runtime.emulated,
-                profile=wish.profile or runtime.profile,
-                timing=left.timing,
-                pushed=left.sent.total,
-                moved=left.sent.moved,
-            )
+            done = _done(left, facts, folder, _write(left, temporary))
             write_text(temporary / RECORD, json.dumps(plain(done.record()), indent=1) + "\n")
     return done
+
+
+def _done(left: Left, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
+    task, runtime = left.task, left.runtime
+    return DeviceRun(
+        address=str(left.device),
+        folder=folder,
+        log=left.log,
+        outputs=tuple(spec.name for spec in task.outputs),
+        inferences=len(task.lines),
+        not_finite=not_finite,
+        facts=facts,
+        soc=task.soc,
+        runtime=runtime.label,
+        versions=runtime.versions,
+        emulated=runtime.emulated,
+        profile=task.profile or runtime.profile,
+        timing=left.timing,
+        pushed=left.sent.total,
+        moved=left.sent.moved,
+    )
 
 
 def make_task(
@@ -203,16 +207,12 @@ def make_task(
         inputs = [tensor.spec for tensor in model.graph.inputs]
         known = {tensor.name: tensor.spec for tensor in model.graph.outputs}
         graphs = [graph.name for graph in model.graphs]
-        name = "" if debug else find_cache(model, soc.name)
-        record = model.container.records[name] if name else None
-        others = [cache.soc for cache in model.caches]
+        cache, recompile = (None, bool(model.caches)) if debug else (_cache(model, dlc.name, soc), False)
     check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
     unknown = [output for output in asked if output not in known]
     if unknown:
         raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
-    if others and not record and not debug:
-        say(f"  {dlc.name} has caches for {', '.join(others)}, none for {soc}: the device compiles it at every start.")
     return Task(
         dlc=dlc,
         graphs=graphs,
@@ -221,12 +221,24 @@ def make_task(
         all_outputs=[*known.values()],
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
-        cache=(record.offset, record.size) if record else None,
+        cache=cache,
         native=native,
         token=secrets.token_hex(16),
         debug=debug,
-        recompile=debug and bool(others),
+        recompile=recompile,
     )
+
+
+def _cache(model: dlc_format.Dlc, name: str, soc: Soc) -> tuple[int, int] | None:
+    """Offset and bytes of the context that was compiled for a SoC; where there are others only, that is said."""
+    found = find_cache(model, soc.name)
+    if found:
+        record = model.container.records[found]
+        return record.offset, record.size
+    if model.caches:
+        others = ", ".join(cache.soc for cache in model.caches)
+        say(f"  {name} has caches for {others}, none for {soc}: the device compiles it at every start.")
+    return None
 
 
 def _write(left: Left, folder: Path) -> int:

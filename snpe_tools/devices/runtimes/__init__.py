@@ -213,7 +213,7 @@ def check_apart(task: Task, file_name: Callable[[str], str]) -> None:
         other = seen.setdefault(file_name(spec.name), spec.name)
         if other != spec.name:
             raise UsageError(
-                f"{task.dlc}: the device would write the tensors {other!r} and {spec.name!r} into one file.",
+                f"{task.dlc.name}: the device would write the tensors {other!r} and {spec.name!r} into one file.",
                 "Rename one of them, or use --runtime board, which numbers its files.",
             )
 

@@ -20,6 +20,7 @@ from snpe_tools.devices.runtimes import (
     Fetched,
     Task,
     Timing,
+    check_apart,
     libraries,
     raw_names,
     read_exact,
@@ -69,6 +70,7 @@ class QnnNetRun:
         """See `Runtime.call`."""
         if task.profile and task.profile not in PROFILES:
             raise UsageError(f"Unknown performance profile {task.profile!r}.", f"Known: {', '.join(PROFILES)}.")
+        check_apart(task, library_name)
         files, lines = raw_names(task)
         repeated = [lines[0]] * task.warm_up + lines * task.repeat
         words = (" ".join(f"{library_name(name)}:={file}" for name, file in line.items()) for line in repeated)

@@ -6,7 +6,7 @@ Flags and what it writes: Qualcomm's public documentation of the tool; outputs a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from snpe_tools.devices.runtimes import (
     Fetched,
     Task,
     Timing,
+    check_apart,
     check_listable,
     libraries,
     raw_names,
@@ -37,6 +38,8 @@ PROFILES = (
     "burst", "sustained_high_performance", "high_performance", "balanced", "default", "low_balanced",
     "high_power_saver", "power_saver", "low_power_saver", "extreme_power_saver", "system_settings",
 )  # fmt: skip
+_ON_COMMAND_LINE = 8000
+"""Characters of tensor names: a device's shell bounds a command, and nothing bounds a list."""
 _NEEDED = "libSNPE.so"
 _OPTIONAL = ("libSnpeHtpPrepare.so", "libc++_shared.so", "libPlatformValidatorShared.so")
 
@@ -74,16 +77,20 @@ class SnpeNetRun:
     def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
         """See `Runtime.call`."""
         check_listable(task)
+        check_apart(task, nested_name)
         if task.profile and task.profile not in PROFILES:
             raise UsageError(f"Unknown performance profile {task.profile!r}.", f"Known: {', '.join(PROFILES)}.")
         files, lines = raw_names(task)
         repeated = [lines[0]] * task.warm_up + lines * task.repeat
         # Paths in a list count from the working folder, which is the run's own.
-        words = (" ".join(f"{name}:={file}" for name, file in line.items()) for line in repeated)
-        write_text(scratch / "list.txt", "\n".join([*words, ""]))
+        words = [" ".join(f"{name}:={file}" for name, file in line.items()) for line in repeated]
+        flag, header = _named_outputs([spec.name for spec in task.outputs])
+        write_text(scratch / "list.txt", "\n".join([*header, *words, ""]))
         command = [str(bundle / PROGRAM), "--container", "model.dlc", "--input_list", "list.txt"]
         command += ["--output_dir", OUTPUT, "--use_dsp", "--perf_profile", task.profile or self.profile]
-        command += ["--set_output_tensors", ",".join(spec.name for spec in task.outputs)]
+        command += flag
+        if task.recompile:
+            command += ["--cache_compatibility_mode", "always_generate_new"]
         if task.native:
             command += ["--userbuffer_auto", "--use_native_input_files"]
         system = ANDROID_DSP if self.sdk.android else LINUX_DSP
@@ -91,6 +98,7 @@ class SnpeNetRun:
             files={"model.dlc": task.dlc, "list.txt": scratch / "list.txt", **files},
             command=command,
             environment=libraries(bundle, system=system),
+            folders=_folders(task, len(words)),
         )
 
     def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
@@ -115,3 +123,17 @@ class SnpeNetRun:
             source="the tool's diagnostics log, read by the SDK's snpe-diagview",
             buffers=buffers,
         )
+
+
+def _named_outputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """How the tensors to write are named: words of the command, or a line at the head of the list."""
+    joined = ",".join(names)
+    if len(joined) <= _ON_COMMAND_LINE:
+        return ["--set_output_tensors", joined], []
+    return [], [f"%{' '.join(names)}"]
+
+
+def _folders(task: Task, inferences: int) -> list[str]:
+    """Those that slashes in tensor names stand for: the tool was seen to fail where it had to make them itself."""
+    parents = sorted({str(PurePosixPath(nested_name(spec.name)).parent) for spec in task.outputs} - {"."})
+    return [f"{OUTPUT}/Result_{index}/{parent}" for index in range(inferences) for parent in parents]

@@ -74,7 +74,7 @@ class TuneSettings:
 
     max_drop: float = 0.5
     minutes: float = 20.0
-    questions: int = 64
+    questions: int = 128
     data: Path | None = None
     evaluation: Path = SHIPPED_QUESTIONS
     restart: bool = False

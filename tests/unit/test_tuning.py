@@ -26,7 +26,7 @@ from snpe_tools.qa.squad import Question
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import Recipe
-from snpe_tools.reporting.trials import draw_trials, frontier
+from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
 from snpe_tools.socs import BY_NAME, Soc
 from snpe_tools.stages.tune import helpful, search_key, split, tune, write_best
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
@@ -351,6 +351,14 @@ def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:
     assert picture.startswith("<svg")
     assert "activations in 16 bits, percent" in picture
     assert "var(--seen)" in picture
+    assert "0.5 may be lost" in picture
+
+
+def test_the_picture_of_costs_names_the_dearest_and_adds_up_the_others() -> None:
+    picture = draw_costs(with_costs(tuning(trial("a", 3, 0)), *(f"t{number}" for number in range(15))))
+    assert "t11#0" in picture
+    assert "t12#0" not in picture
+    assert "3 others together" in picture
 
 
 def test_trials_are_taken_over_only_for_the_same_search(tmp_path: Path) -> None:

@@ -48,6 +48,6 @@ def draw_costs(tuning: Tuning) -> str:
     values = [1000 * noise for noise in (*(cost.noise for cost in shown), rest)]
     axes.barh(places, values, color=[INK] * len(shown) + [FAINT], height=0.6)
     axes.set_yticks(list(places), names)
-    axes.set(xlabel="divergence that 8 bits add to the answers, 1/1000 nat")
+    axes.set(xlabel="divergence of answers, 1/1000 nat")
     show_grid(axes, "x")
     return to_svg(figure, "What each operation costs at 8 bits")

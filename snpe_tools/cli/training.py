@@ -144,6 +144,6 @@ def _show(made: TrainResult) -> None:
 
 
 def _say_next(checkpoint: Path) -> None:
-    folder = checkpoint.absolute()
-    name = folder.parent.name if folder.name == "checkpoint" else folder.name
-    say(f"\nNext: make dlc MODEL={name} CHECKPOINT={checkpoint}    (this model as a DLC)")
+    from snpe_tools.training.writing import model_name
+
+    say(f"\nNext: make dlc MODEL={model_name(checkpoint)} CHECKPOINT={checkpoint}    (this model as a DLC)")

@@ -171,11 +171,13 @@ def test_the_command_trains_and_its_checkpoint_can_be_exported(
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'base = "{base("bert")}"\nmax_seq_length = {SEQUENCE}\nlearning_rate = 2e-3\n')
-    target = tmp_path / "trained"
+    target = tmp_path / "mine" / "checkpoint"
     given = ["train", "--recipe", str(recipe), "--data", str(easy_questions), "--eval", str(held_out)]
     result = CliRunner().invoke(app, [*given, "--epochs", "1", "--batch-size", "64", "-o", str(target), "--json"])
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["steps"] == 7
+    assert "make dlc MODEL=mine" in result.stderr
+    assert "Training loss of mine" in (target / "training.svg").read_text()
     exporting = ["export", str(target), "-o", str(tmp_path / "m.onnx"), "--seq", str(SEQUENCE)]
     exported = CliRunner().invoke(app, exporting)
     assert exported.exit_code == 0, exported.stderr

@@ -215,7 +215,7 @@ def test_a_skel_that_the_dsp_does_not_find(
     phone: str, model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With colons in ADSP_LIBRARY_PATH the DSP finds nothing."""
-    broken = "snpe_tools.devices.runtimes.snpe.libraries"
+    broken = "snpe_tools.devices.runtimes.net_run.libraries"
     monkeypatch.setattr(
         broken, lambda folder, **_: {"LD_LIBRARY_PATH": str(folder), "ADSP_LIBRARY_PATH": f"{folder}:/dsp"}
     )

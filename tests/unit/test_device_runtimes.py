@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snpe_tools.devices.address import DeviceAddress, Targets, parse_addresses, parse_targets
-from snpe_tools.devices.device import Finished
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.failures import failed, find_cause
+from snpe_tools.devices.finished import Finished
 from snpe_tools.devices.runtimes import Fetched, Task, Timing, libraries
 from snpe_tools.devices.runtimes.board import BoardRunner
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc

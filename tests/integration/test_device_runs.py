@@ -28,13 +28,10 @@ from tests import device_double, sshd
 from tests.adb_device import running
 from tests.integration.conftest import Tiny
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 WINDOWS = 3
 NASTY = 'it\'s a "$(touch pwned)"; rm -rf x\n&'
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")

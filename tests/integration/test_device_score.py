@@ -14,6 +14,8 @@ from snpe_tools.cli.main import app
 from snpe_tools.errors import ExecutionError, UsageError
 from tests import device_double
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 QUESTIONS = "4"
 _VIEWER = """#!/bin/sh
 while [ $# -gt 0 ]; do case $1 in --input_log) LOG=$2 ;; --output) OUT=$2 ;; esac; shift; done
@@ -25,11 +27,6 @@ printf '0,Init,us,443264\\n1,Avg_Total_Inference_Time,us,13567\\n' > "$OUT"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -11,18 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import SEQUENCE
-
 SOCS = "sm8350,sm8450,sm8550,sm8750,sm8850"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
-    folder = tmp_path_factory.mktemp("matrix")
-    (folder / "Models" / "tiny").mkdir(parents=True)
-    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 8\n'
-    (folder / "Models" / "tiny" / "recipe.toml").write_text(recipe)
-    return folder
+def root(new_root: Callable[[str], Path]) -> Path:
+    return new_root("matrix")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from snpe_tools.choices import one_of
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import RUNNER, BoardRunner, pack_runner
@@ -33,8 +34,8 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
     """
     from snpe_tools.toolchains.sdk_environment import root_variable
 
-    if name and name not in NAMES:
-        raise UsageError(f"Unknown runtime {name!r}.", f"Known: {', '.join(NAMES)}.")
+    if name:
+        one_of(NAMES, name, "runtime")
     linux = facts.system == "linux"
     if name == "board" and not linux:
         raise UsageError("The board runner is for Linux.", _ANDROID)

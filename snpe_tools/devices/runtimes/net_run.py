@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from snpe_tools.choices import one_of
 from snpe_tools.devices.runtimes import (
     ANDROID_DSP,
     LINUX_DSP,
@@ -22,7 +23,6 @@ from snpe_tools.devices.runtimes import (
     read_exact,
 )
 from snpe_tools.devices.runtimes.sdk import DeviceSdk
-from snpe_tools.errors import UsageError
 from snpe_tools.files import write_text
 from snpe_tools.spec import Array
 
@@ -76,8 +76,8 @@ class NetRunProgram(ABC):
 
     def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
         """See `Runtime.call`."""
-        if task.profile and task.profile not in PROFILES:
-            raise UsageError(f"Unknown performance profile {task.profile!r}.", f"Known: {', '.join(PROFILES)}.")
+        if task.profile:
+            one_of(PROFILES, task.profile, "performance profile")
         files, lines = raw_names(task)
         self._write_list([lines[0]] * task.warm_up + lines * task.repeat, scratch / LIST)
         return Call(

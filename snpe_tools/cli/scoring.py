@@ -15,7 +15,7 @@ from snpe_tools.errors import UsageError
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.comparison import StageScore
+    from snpe_tools.scores import StageScore
     from snpe_tools.significance import Pair
     from snpe_tools.stages.score import Scored
 

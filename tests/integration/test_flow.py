@@ -197,7 +197,7 @@ def test_the_accuracy_notebook_runs_from_top_to_bottom(
 def test_the_gate_refuses_with_its_own_exit_code(root: Path) -> None:
     """Random weights at 8 bits lose more than nothing; the table and the JSON still come."""
     shown = tool(
-        root, "score", "--max-drop", "0", "--questions", "40", "--precision", "w8a8", "--method", "percentile", "--json"
+        root, "score", "--max-drop", "0", "--questions", "20", "--precision", "w8a8", "--method", "percentile", "--json"
     )
     document = json.loads(shown.stdout)
     assert (shown.returncode, document["passed"]) == (6, False)

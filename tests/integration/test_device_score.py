@@ -40,7 +40,7 @@ def command(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def score(root: Path, checkpoint: Callable[[str], Path]) -> Callable[..., Result]:
     recipe = ("--checkpoint", checkpoint("bert"), "--seq", 48, "--precision", "fp16", "--toolchain", "pypi")
 
@@ -167,10 +167,12 @@ def test_old_bundles_are_collected(tmp_path: Path) -> None:
     assert [bundle.name for bundle in bundles.iterdir()] == ["dlc-new"]
 
 
-@pytest.fixture
-def built(score: Callable[..., Result], root: Path, tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def built(score: Callable[..., Result], root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A DLC, and a list of raw inputs for it."""
-    assert score(f"fake:{tmp_path / 'any'}").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        assert score(f"fake:{tmp_path_factory.mktemp('any')}").exit_code == 0
     (listed,) = (root / "raw_inputs" / "tiny" / "dlc-fp16.devices" / "inputs").glob("list.txt")
     return root / "Models" / "tiny" / "tiny.fp16.sm8650.dlc", listed
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from snpe_tools.errors import DataError, RecipeError
 
 Model = TypeVar("Model", bound=BaseModel)
+_UNKNOWN = "extra_forbidden"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Fault:
 
 
 def first_fault(problem: ValidationError) -> Fault:
-    """What pydantic says first, in our form."""
-    first = problem.errors(include_url=False)[0]
+    """What pydantic says first, in our form; but an unknown key before all, since it may be why another is missing."""
+    first = min(problem.errors(include_url=False), key=lambda error: error["type"] != _UNKNOWN)
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     words = first["msg"].removeprefix("Value error, ")
-    return Fault(place, words, first["type"] == "extra_forbidden", problem.error_count() - 1)
+    return Fault(place, words, first["type"] == _UNKNOWN, problem.error_count() - 1)
 
 
 def validated(kind: type[Model], content: Mapping[str, Any], what: str, hint: str = "") -> Model:

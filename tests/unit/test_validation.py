@@ -35,6 +35,7 @@ class Whole(BaseModel):
         ({}, "m.toml: name: Field required."),
         ({"name": "long"}, "m.toml: name: is too long."),
         ({"name": "a", "nome": "b"}, "m.toml: unknown key 'nome'."),
+        ({"nome": "b"}, "m.toml: unknown key 'nome'."),
         (
             {"name": "a", "parts": [{}, {"size": "x"}]},
             "m.toml: parts[1].size: Input should be a valid integer, unable to parse string as an integer.",

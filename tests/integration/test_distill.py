@@ -81,8 +81,18 @@ def test_a_tiny_student_learns_both_lessons(
     assert not list(tmp_path.glob("*-state"))
 
 
+@pytest.fixture(scope="module")
+def whole(
+    teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path_factory: pytest.TempPathFactory
+) -> DistillResult:
+    """What a run makes that nobody kills."""
+    folder = tmp_path_factory.mktemp("whole") / "student"
+    return distill(settings(teacher), easy_questions, text, folder, evaluation=held_out)
+
+
 @pytest.mark.parametrize("step", [3, 90])
 def test_a_run_killed_in_either_lesson_goes_on_with_the_same_result(
+    whole: DistillResult,
     teacher: Path,
     text: Path,
     easy_questions: Path,
@@ -92,7 +102,6 @@ def test_a_run_killed_in_either_lesson_goes_on_with_the_same_result(
     step: int,
 ) -> None:
     chosen = settings(teacher, save_minutes=1e-9)
-    whole = distill(chosen, easy_questions, text, tmp_path / "whole", evaluation=held_out)
     assert step < whole.transfer_steps or whole.transfer_steps < step < whole.transfer_steps + whole.answer_steps
     with killed_at_step(step):
         distill(chosen, easy_questions, text, tmp_path / "killed", evaluation=held_out)

@@ -19,8 +19,6 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from snpe_tools.workspace import Workspace
 from tests.notebooks import execute, outputs
 
-Tool = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture(scope="module")
 def root(new_root: Callable[[str], Path]) -> Path:

@@ -3,7 +3,8 @@
     make dlc MODEL=mobilebert RANDOM=1
     .venv/bin/python bench/layerwise.py FLOAT.onnx QDQ.onnx raw_inputs/mobilebert/calibration/list.txt
 
-Prints tensors, inferences, seconds and peak memory.
+`--device` runs DLC files on a device, such as fake:FOLDER. Prints tensors, inferences, seconds and peak memory: of this
+process, and of the largest it started (the emulator's workers, or what a fake device runs).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import resource
 import time
 from pathlib import Path
 
+from snpe_tools.devices.address import HOST
+from snpe_tools.stages.device import Wish
 from snpe_tools.stages.layerwise import compare_layers
+from snpe_tools.stages.places import parse_places
 
 
 def main() -> None:
@@ -22,12 +26,16 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     parser.add_argument("inputs", type=Path)
     parser.add_argument("--limit", type=int, default=4)
+    parser.add_argument("--device", default=HOST)
     arguments = parser.parse_args()
+    models, places = (arguments.first, arguments.second), parse_places(arguments.device, Wish())
     started = time.perf_counter()
-    found = compare_layers(arguments.first, arguments.second, arguments.inputs, limit=arguments.limit)
+    found = compare_layers(*models, arguments.inputs, limit=arguments.limit, places=places)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{len(found.layers)} tensors, {found.inferences} inferences: {seconds:.1f} s, {peak:.2f} GB")
+    own, children = (
+        resource.getrusage(who).ru_maxrss / 1e6 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(f"{len(found.layers)} tensors, {found.inferences} inferences: {seconds:.1f} s, {own:.2f} + {children:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -53,9 +53,10 @@ class Workspace:
         """Observed ranges of every float tensor."""
         return self.artefact("ranges.json")
 
-    def plan(self, precision: Precision) -> Path:
-        """What says which activations of a mixed precision get 16 bits; kept with the recipe."""
-        return self.folder / f"{precision}.toml"
+    @property
+    def plan(self) -> Path:
+        """The plan of 8-bit activations, and of those that get 16 in a mixed precision; kept with the recipe."""
+        return self.folder / "w8a8-mixed.toml"
 
     def qdq(self, precision: Precision) -> Path:
         """The QDQ model."""

@@ -13,7 +13,7 @@ from snpe_tools.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.layerwise.comparison import LayerComparison, LayerDifference
-    from snpe_tools.stages.compare import Difference, Place
+    from snpe_tools.stages.compare import Difference
 
 _SHOWN_NAMES = 3
 
@@ -30,9 +30,14 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="With --layers: JSON file to write, for `report`.")
     ] = None,
-    soc: options.SocName = "sm8650",
+    soc: options.SocName = "",
     device: Annotated[
-        str, typer.Option("--device", help="Run DLC files there: adb:SERIAL or ssh://user@host:port.")
+        str,
+        typer.Option(
+            "--device",
+            help="Where DLC files run: host (the emulator), adb:SERIAL or ssh://user@host:port; host,adb:SERIAL names "
+            "one for each model.",
+        ),
     ] = "host",
     runtime: options.Runtime = "",
     device_root: options.DeviceRoot = "",
@@ -41,15 +46,20 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.socs import DEFAULT, parse_socs
+    from snpe_tools.stages.device import Wish
+    from snpe_tools.stages.places import parse_places
 
-    meant = parse_socs(soc)[0]
+    asked = parse_socs(soc)[0] if soc else None
+    meant = asked or DEFAULT
+    places = parse_places(device, Wish(soc=asked, runtime=runtime, root=device_root, timeout=timeout))
     if layers:
-        _refuse_layers_on(device)
         from snpe_tools.files import write_json
         from snpe_tools.stages.layerwise import compare_layers
 
-        compared = compare_layers(first, second, inputs, soc=meant, native=native, limit=limit, threshold_db=threshold)
+        compared = compare_layers(
+            first, second, inputs, soc=meant, native=native, limit=limit, threshold_db=threshold, places=places
+        )
         if output:
             write_json(output, compared)
         _show_layers(compared, top, everything=all_layers)
@@ -57,28 +67,9 @@ def compare(
         return
     from snpe_tools.stages.compare import compare as run_compare
 
-    place = _place(device, runtime, device_root, timeout)
-    found = run_compare(first, second, inputs, soc=meant, native=native, device=place)
+    found = run_compare(first, second, inputs, soc=meant, native=native, places=places)
     _show_outputs(found)
     finish(found, as_json=as_json)
-
-
-def _place(device: str, runtime: str, root: str, timeout: float) -> Place | None:
-    """Where DLC files run; None is the emulator."""
-    from snpe_tools.devices.address import HOST, DeviceAddress
-    from snpe_tools.stages.compare import Place
-    from snpe_tools.stages.device import Wish
-
-    wish = Wish(runtime=runtime, root=root, timeout=timeout)
-    return None if device == HOST else Place(DeviceAddress.parse(device), wish)
-
-
-def _refuse_layers_on(device: str) -> None:
-    from snpe_tools.devices.address import HOST
-    from snpe_tools.errors import UsageError
-
-    if device != HOST:
-        raise UsageError("--layers compares on the emulator only.", "Leave --device out, or --layers.")
 
 
 def _show_outputs(found: list[Difference]) -> None:
@@ -104,6 +95,9 @@ def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
     table(
         ("op", "tensor", "likely cause", "SQNR dB: reads", "writes"), [_op_row(row) for row in found.worst(top)], left=3
     )
+    say("")
+    for model, where in zip((found.first, found.second), found.runtimes, strict=True):
+        say(f"{model} ran on {where}.")
     say(f"\n{_divergence(found)}")
     matched = f"{len(found.layers)} tensors matched, {found.renamed} of them under other names"
     say(f"{matched}, {found.moved} with moved axes.")

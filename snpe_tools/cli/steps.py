@@ -79,7 +79,9 @@ def quantize(
     inputs: options.InputsFile,
     output: options.Output,
     precision: Annotated[str, typer.Option(help="w8a8, w8a8-mixed, w8a16 or w16a16.")] = "w8a16",
-    plan: Annotated[Path | None, typer.Option(help="With w8a8-mixed: TOML file that says what gets 16 bits.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="With w8a8 and w8a8-mixed: TOML file with ranges and what gets 16 bits.")
+    ] = None,
     method: Annotated[str, typer.Option(help="min-max, mse or percentile.")] = "min-max",
     percentile: Annotated[
         float, typer.Option(help="Share of values inside the range, for percentile.", min=50, max=100)

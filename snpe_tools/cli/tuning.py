@@ -29,7 +29,7 @@ def tune(
     per_channel: options.PerChannel = None,
     max_drop: Annotated[float, typer.Option(help="F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
-    questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 64,
+    questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 128,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -60,10 +60,22 @@ def tune(
 def _show(tuned: Tuned) -> None:
     tuning = tuned.tuning
     say(f"\nWhat each operation costs at 8 bits (of {len(tuning.costs)}):")
-    rows = [(cost.operation, cost.why, f"{cost.sqnr_db:.1f}") for cost in tuning.costs[:_SHOWN_COSTS]]
-    table(("operation", "likely cause", "SQNR dB alone"), rows, left=2)
+    rows = [(cost.operation, cost.why, f"{1000 * cost.noise:.2f}") for cost in tuning.costs[:_SHOWN_COSTS]]
+    table(("operation", "likely cause", "divergence, 1/1000 nat"), rows, left=2)
     say(f"\n{tuning.model}: {len(tuning.trials)} trials, {tuning.questions} questions, float F1 {tuning.float_f1:.2f}")
-    columns = ("trial", "F1", "drop", "held-out drop", "equal", "SQNR dB", "16-bit", "16-bit MACs", "converts", "size")
+    columns = (
+        "trial",
+        "F1",
+        "drop",
+        "held-out drop",
+        "equal",
+        "SQNR dB",
+        "divergence",
+        "16-bit",
+        "16-bit MACs",
+        "converts",
+        "size",
+    )
     table(columns, [_row(trial, trial is tuned.best) for trial in tuning.trials])
     say(f"\nChosen: {tuned.best.label}. It stands in {tuned.plan}; all trials are in {tuned.file}.")
     if tuned.stopped:
@@ -80,6 +92,7 @@ def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
         "" if trial.held_out is None else f"{trial.held_out:+.2f}",
         f"{trial.same:.1f} %",
         decibel(trial.sqnr_db),
+        f"{trial.divergence:.4f}",
         f"{trial.wide:.1f} %",
         f"{trial.wide_macs:.1f} %",
         str(trial.converts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,8 @@ from snpe_tools.progress import progress
 
 RUNTIME, MODEL, INPUTS = "runtime", "dlc", "inputs"
 """Kinds of bundles: what seldom changes is apart from what often does."""
+_OWN = ""
+"""What is of one run alone lies in its folder, and goes with it."""
 _DLC = "model.dlc"
 _RAWS = "raws/"
 _SPARE = 64 << 20
@@ -28,7 +31,7 @@ _DONE = ("done ", "Processing DNN input", "Processing graph")
 
 @dataclass(frozen=True)
 class Sent:
-    """What was pushed: bytes in all, and those that were not there yet."""
+    """What was pushed and stays there: bytes in all, and those that were not there yet."""
 
     total: int
     moved: int
@@ -51,25 +54,38 @@ def carry_out(
     """
     program = push_bundle(device, runtime.bundle(), RUNTIME)
     call = runtime.call(task, PurePosixPath(program.folder), scratch)
-    parts = {kind: {name: file for name, file in call.files.items() if _kind(name) == kind} for kind in (MODEL, INPUTS)}
+    parts = {kind: _files(call, task, kind) for kind in (MODEL, INPUTS, _OWN)}
+    own = parts.pop(_OWN)
     pushed = [push_bundle(device, files, kind) for kind, files in parts.items() if files]
     uses = [program.name, *(bundle.name for bundle in pushed)]
-    with run_folder(device, needed=_outputs(task) + _SPARE, uses=uses) as folder:
+    size = sum(file.stat().st_size for file in own.values())
+    with run_folder(device, needed=_outputs(task) + size + _SPARE, uses=uses) as folder:
         for bundle in pushed:
             device.check(Script.of("ln -s -- {}/* {}", bundle.folder, folder))
-        device.check(["mkdir", "--", f"{folder}/{OUTPUT}"])
-        for name, file in call.files.items():
-            if not _kind(name):
-                device.push(file, f"{folder}/{name}")
+        _make_folders(device, folder, [OUTPUT, *call.folders])
+        with progress(f"pushing to {device}", size, in_bytes=True) as advance:
+            for name, file in own.items():
+                device.push(file, f"{folder}/{name}", advance)
         text = _command(device, call, task, folder, log, timeout)
         pull_folder(device, f"{folder}/{OUTPUT}", scratch / OUTPUT, limit=2 * _outputs(task) + _SPARE)
     total = [program, *pushed]
     return Fetched(scratch / OUTPUT, text), Sent(sum(one.total for one in total), sum(one.sent for one in total))
 
 
-def _kind(name: str) -> str:
-    """The bundle that a file belongs to; "" for what is of one run alone."""
-    return MODEL if name == _DLC else INPUTS if name.startswith(_RAWS) else ""
+def _files(call: Call, task: Task, kind: str) -> dict[str, Path]:
+    """The files of one kind of bundle, or those of this run alone."""
+    return {name: file for name, file in call.files.items() if _kind(name, task) == kind}
+
+
+def _kind(name: str, task: Task) -> str:
+    if name == _DLC:
+        return _OWN if task.debug else MODEL
+    return INPUTS if name.startswith(_RAWS) else _OWN
+
+
+def _make_folders(device: Device, folder: str, names: Sequence[str]) -> None:
+    listed = "".join(f"{name}\0" for name in names).encode()
+    device.check(["xargs", "-0", "mkdir", "-p", "--"], folder=folder, chunks=[listed])
 
 
 def _outputs(task: Task) -> int:

@@ -1,4 +1,4 @@
-"""The inner tensors of a DLC on the Hexagon emulator: executed from a copy whose inner tensors are outputs."""
+"""The inner tensors of a DLC: executed, wherever it is, from a copy whose inner tensors are outputs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from snpe_tools.dlc import Graph, Node, Tensor
 from snpe_tools.dtypes import DataType
 from snpe_tools.inspection.aimet import plain_name
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
-from snpe_tools.spec import Array
 
-Execute = Callable[[Sequence[str]], Callable[[str, Sequence[int], int], Array]]
-"""Runs the DLC on all inferences with some tensors as outputs; gives what reads one: (name, shape, index) → array."""
+Execute = Callable[[Mapping[str, Sequence[int]]], Reader]
+"""Makes tensors readable, given by name and shape: by executing the DLC with them as outputs, now or when asked."""
 
 
 class DlcSource:
-    """Results stand on disk and are read tensor by tensor."""
+    """Which tensors the DLC has; `execute` computes them."""
 
     def __init__(self, model: Path, execute: Execute, *, kind: str) -> None:
         self.name, self.kind, self._execute = model.name, kind, execute
@@ -29,14 +28,9 @@ class DlcSource:
 
     @contextmanager
     def run(self, names: Sequence[str]) -> Iterator[Reader]:
-        """Execute all inferences with `names` as outputs."""
+        """Make `names` readable."""
         shapes = {layer.name: layer.shape for layer in self.layers.values()}
-        result = self._execute(names)
-
-        def read(wanted: Sequence[str], index: int) -> Mapping[str, Array]:
-            return {name: result(name, shapes[name], index) for name in wanted}
-
-        yield read
+        yield self._execute({name: shapes[name] for name in names})
 
 
 def _layers(graph: Graph) -> dict[str, Layer]:

@@ -1,6 +1,7 @@
-"""A mixed-precision plan: which activations get 16 bits, and what is done so that the others need no more than 8.
+"""A plan: which activations get 16 bits, and what is done so that the others need no more than 8.
 
-It is a small TOML file in the model's folder, `Models/<model>/w8a8-mixed.toml`, written by hand or by `tune`.
+It is a small TOML file in the model's folder, `Models/<model>/w8a8-mixed.toml`, written by hand or by `tune`. What it
+does for 8 bits serves w8a8 as well.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class Plan(BaseModel):
-    """What decides a mixed precision. Operations are named as `snpe_tools.quantization.operations` does.
+    """What decides 8-bit activations. Operations are named as `snpe_tools.quantization.operations` does.
 
     Attributes:
-        wide: operations that compute in 16 bits.
+        wide: operations that compute in 16 bits, of a mixed precision.
         fold_scales: multiply constant factors into the weights before them.
         score_floor: end the range of attention scores where a probability can no longer be told from 0.
         clip: share of the observed smallest and largest value that the range keeps, by operation; above 0, 1 at most.

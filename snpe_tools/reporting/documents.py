@@ -117,7 +117,8 @@ class Layers(BaseModel):
 
     def worst(self, count: int) -> list[LayerRow]:
         """The ops that add most noise, the worst first."""
-        return sorted((row for row in self.layers if row.added > 0), key=lambda row: -row.added)[:count]
+        ranked = sorted(self.layers, key=lambda row: (-sum(row.not_finite), -row.added))
+        return [row for row in ranked if row.added > 0 or row.not_finite[1]][:count]
 
 
 @dataclass(frozen=True)

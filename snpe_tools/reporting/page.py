@@ -9,7 +9,7 @@ from snpe_tools.answer_sheet import Asked, Sheet
 from snpe_tools.reporting.documents import Accuracy, Documents, Layers
 from snpe_tools.reporting.passage import mark
 from snpe_tools.reporting.plots import draw_noise, draw_ranges, draw_scores
-from snpe_tools.reporting.trials import draw_trials
+from snpe_tools.reporting.trials import draw_costs, draw_trials
 
 _EXAMPLES = 12
 _WORST = 12
@@ -48,6 +48,7 @@ def _content(documents: Documents) -> dict[str, Any]:
         "ranges_plot": draw_ranges(layers) if layers else "",
         "tuning": documents.tuning,
         "pareto_plot": draw_trials(documents.tuning) if documents.tuning else "",
+        "costs_plot": draw_costs(documents.tuning) if documents.tuning and documents.tuning.costs else "",
         "outside": _outside(layers) if layers else [],
         "made": [
             {

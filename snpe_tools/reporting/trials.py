@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from snpe_tools.reporting.plots import FAINT, INK, MARKED, new_figure, show_grid, show_legend, to_svg
 from snpe_tools.tuning.trial import Trial, Tuning
 
+_SHOWN = 12
+
 
 def frontier(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that no other one beats in both F1 and the share of 16-bit activations, the cheapest first."""
@@ -18,16 +20,34 @@ def frontier(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def draw_trials(tuning: Tuning) -> str:
-    """F1 against the share of activations that have 16 bits."""
-    figure, axes = new_figure(3.0)
+    """F1 lost against float, by the share of activations that have 16 bits."""
+    figure, axes = new_figure(3.2)
     best, line = tuning.trials[tuning.best], frontier(tuning.trials)
-    axes.axhline(tuning.float_f1, color=FAINT, linewidth=1, label="float")
-    axes.plot([trial.wide for trial in line], [trial.f1 for trial in line], color=FAINT, drawstyle="steps-post")
+    axes.axhline(tuning.max_drop, color=FAINT, linewidth=1, label=f"{tuning.max_drop:g} may be lost")
+    axes.plot([trial.wide for trial in line], [trial.drop for trial in line], color=FAINT, drawstyle="steps-post")
     axes.plot(
-        [trial.wide for trial in tuning.trials], [trial.f1 for trial in tuning.trials], ".", color=INK, label="trial"
+        [trial.wide for trial in tuning.trials], [trial.drop for trial in tuning.trials], ".", color=INK, label="trial"
     )
-    axes.plot([best.wide], [best.f1], "o", color=MARKED, markersize=9, fillstyle="none", label="chosen")
-    axes.set(xlabel="activations in 16 bits, percent", ylabel="F1, percent")
+    axes.plot([best.wide], [best.drop], "o", color=MARKED, markersize=9, fillstyle="none", label="chosen")
+    axes.set_yscale("symlog", linthresh=1)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.invert_yaxis()
+    axes.set(xlabel="activations in 16 bits, percent", ylabel="F1 lost against float\n(linear within ±1)")
     show_grid(axes, "y")
     show_legend(figure, axes)
-    return to_svg(figure, "F1 of every trial against its share of 16-bit activations")
+    return to_svg(figure, "F1 that every trial loses against float, by its share of 16-bit activations")
+
+
+def draw_costs(tuning: Tuning) -> str:
+    """What the dearest operations cost at 8 bits, with ranges clipped, and what those that are not shown cost."""
+    shown = tuning.costs[:_SHOWN]
+    figure, axes = new_figure(0.9 + 0.24 * (len(shown) + 1))
+    rest = sum(cost.noise for cost in tuning.costs[_SHOWN:])
+    names = [*(cost.operation for cost in shown), f"{len(tuning.costs) - len(shown)} others together"]
+    places = range(len(names))[::-1]
+    values = [1000 * noise for noise in (*(cost.noise for cost in shown), rest)]
+    axes.barh(places, values, color=[INK] * len(shown) + [FAINT], height=0.6)
+    axes.set_yticks(list(places), names)
+    axes.set(xlabel="divergence that 8 bits add to the answers, 1/1000 nat")
+    show_grid(axes, "x")
+    return to_svg(figure, "What each operation costs at 8 bits")

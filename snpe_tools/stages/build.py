@@ -24,6 +24,8 @@ from snpe_tools.toolchains import Quantization, Toolchain
 from snpe_tools.toolchains.choosing import choose
 from snpe_tools.workspace import Workspace
 
+_NARROW_BITS = 8
+
 Action = Callable[[], Mapping[str, Any]]
 
 
@@ -186,7 +188,7 @@ def _ranges(space: Workspace) -> Done:
 
 def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     raws, target = space.raws("calibration"), space.qdq(precision)
-    plan = read_plan(space, precision)
+    plan = read_plan(recipe, space, precision)
     settings = _quantization(recipe, precision, plan)
 
     def action() -> Mapping[str, Any]:
@@ -204,13 +206,21 @@ def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
     return _run(Request("quantize", sources, settings, outputs), action)
 
 
-def read_plan(space: Workspace, precision: Precision) -> Plan | None:
-    """The model's plan for a mixed precision; None for others.
+def read_plan(recipe: Recipe, space: Workspace, precision: Precision) -> Plan | None:
+    """The model's plan, where activations have 8 bits; without what it says of 16 bits unless the precision is mixed.
+
+    Only a mixed precision must have one. Without, whoever asks for another method than min-max, or for the SDK's own
+    quantizer, gets that alone.
 
     Raises:
         RecipeError: there is none, or it is wrong.
     """
-    return load_plan(space.plan(precision)) if precision.mixed else None
+    if precision.mixed:
+        return load_plan(space.plan)
+    ours = recipe.method == "min-max" and recipe.quantizer == "aimet"
+    if precision.activations != _NARROW_BITS or not ours or not space.plan.is_file():
+        return None
+    return load_plan(space.plan).model_copy(update={"wide": ()})
 
 
 def quantization_options(recipe: Recipe, precision: Precision, plan: Plan | None = None) -> QuantizationOptions:
@@ -218,9 +228,9 @@ def quantization_options(recipe: Recipe, precision: Precision, plan: Plan | None
     return QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile, plan)
 
 
-def float_source(space: Workspace, precision: Precision) -> Path:
+def float_source(recipe: Recipe, space: Workspace, precision: Precision) -> Path:
     """The float graph that the encodings of a precision belong to."""
-    plan = read_plan(space, precision)
+    plan = read_plan(recipe, space, precision)
     return space.quantized_float(precision) if plan and plan.changes_graph else space.onnx
 
 
@@ -229,7 +239,7 @@ def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> 
     if precision.is_float:
         return None
     encodings = space.legacy_encodings(precision) if recipe.quantizer == "aimet" else None
-    options = quantization_options(recipe, precision, read_plan(space, precision))
+    options = quantization_options(recipe, precision, read_plan(recipe, space, precision))
     return Quantization(options, space.raws("calibration") / LIST_NAME, encodings)
 
 
@@ -245,8 +255,8 @@ def _quantization(recipe: Recipe, precision: Precision, plan: Plan | None) -> di
 
 def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Done:
     quantization = None if toolchain.reads_qdq else sdk_quantization(recipe, space, precision)
-    plan = read_plan(space, precision)
-    source = float_source(space, precision) if precision.is_float or quantization else space.qdq(precision)
+    plan = read_plan(recipe, space, precision)
+    source = float_source(recipe, space, precision) if precision.is_float or quantization else space.qdq(precision)
     sources, target = {"onnx": source}, space.dlc(precision)
     settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision, plan)
     if quantization:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.devices import DeviceAddress
 from snpe_tools.errors import UsageError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs
@@ -19,7 +18,8 @@ from snpe_tools.noise import sqnr_db
 from snpe_tools.progress import progress
 from snpe_tools.socs import DEFAULT, Soc
 from snpe_tools.spec import Array
-from snpe_tools.stages.device import Wish, run_on_device
+from snpe_tools.stages.device import run_on_device
+from snpe_tools.stages.places import HERE, Place, Places, check_places, kept_log
 from snpe_tools.stages.run import read_results, run
 from snpe_tools.tensors import check_list, named, read_inputs, read_list
 
@@ -47,14 +47,6 @@ class Difference:
     not_finite: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Place:
-    """A device that runs DLC files."""
-
-    address: DeviceAddress
-    wish: Wish
-
-
 def compare(
     first: Path,
     second: Path,
@@ -62,19 +54,23 @@ def compare(
     *,
     soc: Soc = DEFAULT,
     native: bool = False,
-    device: Place | None = None,
+    places: Places = HERE,
 ) -> list[Difference]:
     """Run two models on an input list and compare each output they share.
 
     Args:
         first, second: ONNX (run on ONNX Runtime, graph optimizations off) or DLC (run on the emulator or a device).
-        soc: the SoC to emulate.
-        device: runs DLC files instead of the emulator.
+        soc: the SoC to emulate here.
+        places: devices that run DLC files instead of the emulator.
 
     Raises:
-        UsageError: they share no output.
+        UsageError: they share no output, or a device has nothing to run.
     """
-    one, other = (_outputs(path, input_list, soc, device, native=native) for path in (first, second))
+    models = first, second
+    check_places(models, places)
+    one, other = (
+        _outputs(path, input_list, soc, place, native=native) for path, place in zip(models, places, strict=True)
+    )
     shared = [name for name in one if name in other]
     if not shared:
         raise UsageError(
@@ -83,26 +79,35 @@ def compare(
     return [difference(name, one[name], other[name]) for name in shared]
 
 
-def _outputs(model: Path, input_list: Path, soc: Soc, device: Place | None, *, native: bool) -> Outputs:
+def _outputs(model: Path, input_list: Path, soc: Soc, place: Place | None, *, native: bool) -> Outputs:
     return (
-        _run_dlc(model, input_list, soc, device, native=native)
+        _run_dlc(model, input_list, soc, place, native=native)
         if model.suffix == ".dlc"
         else onnx_outputs(model, input_list, native=native)
     )
 
 
-def _run_dlc(model: Path, input_list: Path, soc: Soc, device: Place | None, *, native: bool) -> Outputs:
+def _run_dlc(model: Path, input_list: Path, soc: Soc, place: Place | None, *, native: bool) -> Outputs:
     with dlc_format.open(model) as dlc:
         shapes = {tensor.name: tensor.shape for tensor in dlc.graph.outputs}
     with tempfile.TemporaryDirectory() as scratch:
         folder, names = Path(scratch) / "results", tuple(shapes)
-        if device:
-            count = run_on_device(
-                device.address, model, input_list, folder, outputs=names, native=native, wish=device.wish
-            ).inferences
+        if place:
+            count = _run_there(place, model, input_list, folder, names, native=native)
         else:
             count = run(model, input_list, folder, soc=soc, outputs=names, native_inputs=native).inferences
         return {name: read_results(folder, name, shape, count) for name, shape in shapes.items()}
+
+
+def _run_there(
+    place: Place, model: Path, input_list: Path, folder: Path, outputs: Sequence[str], *, native: bool
+) -> int:
+    """Gives how many inferences were run."""
+    with kept_log() as log:
+        done = run_on_device(
+            place.address, model, input_list, folder, outputs=outputs, native=native, wish=place.wish, log=log
+        )
+        return done.inferences
 
 
 def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:

@@ -13,21 +13,19 @@ from typing import Any
 import snpe_tools.dlc as dlc_format
 from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.devices.runtimes import Fetched, Runtime, Task, Timing
+from snpe_tools.devices.runtimes import Task, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
-from snpe_tools.devices.session import carry_out
-from snpe_tools.errors import DeviceError, ExecutionError, UsageError
+from snpe_tools.errors import UsageError
 from snpe_tools.files import plain, whole_folder, write_text
 from snpe_tools.inspection.targets import need_of
 from snpe_tools.progress import say
 from snpe_tools.qnn.cache import find_cache
 from snpe_tools.socs import DEFAULT, Soc, check_fit
-from snpe_tools.spec import Array
+from snpe_tools.stages.device_results import Left, obtain
 from snpe_tools.stages.inference import count_not_finite
 from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list
 
 RECORD = "run.json"
-_RESULTS = "Result_*"
 
 
 @dataclass(frozen=True)
@@ -116,13 +114,15 @@ def run_on_device(
     outputs: Sequence[str] = (),
     native: bool = False,
     wish: Wish = Wish(),
+    log: Path | None = None,
 ) -> DeviceRun:
     """Execute a DLC on a device, on every line of an input list. The results are float32, as the emulator's.
 
     Args:
-        folder: where `Result_<i>` folders go; replaced as a whole. What the device printed is in `<folder>.log`.
+        folder: where `Result_<i>` folders go; replaced as a whole.
         outputs: tensors to write; those of the list's `%` line by default, else all.
         native: raw files hold the model's own types.
+        log: for what the device printed; `<folder>.log` by default.
 
     Raises:
         InputError, UsageError: found before anything is pushed.
@@ -131,10 +131,12 @@ def run_on_device(
         StorageError: no space, here or there.
     """
     with connect(address, root=wish.root) as device:
-        return run_connected(device, dlc, read_list(input_list), folder, outputs=outputs, native=native, wish=wish)
+        return run_connected(
+            device, dlc, read_list(input_list), folder, outputs=outputs, native=native, wish=wish, log=log
+        )
 
 
-def run_connected(
+def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark adds
     device: Device,
     dlc: Path,
     parsed: InputList,
@@ -144,42 +146,58 @@ def run_connected(
     native: bool = False,
     wish: Wish = Wish(),
     repeats: tuple[int, int] = (0, 1),
+    log: Path | None = None,
 ) -> DeviceRun:
     """The same on a connected device, with a list that was read. `repeats` are inferences to warm up, and runs."""
     facts = read_facts(device)
     soc = choose_soc(facts, wish.soc, fallback=DEFAULT)
     task = make_task(dlc, parsed, soc, outputs=outputs, native=native)
     task = replace(task, profile=wish.profile, warm_up=repeats[0], repeat=repeats[1])
-    log = folder.with_name(f"{folder.name}.log")
+    log = log or folder.with_name(f"{folder.name}.log")
     with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
         runtime = choose_runtime(facts, soc, Path(scratch), wish.runtime)
         say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
-        fetched, sent = carry_out(device, runtime, task, Path(scratch), log, timeout=wish.timeout)
+        left = obtain(device, runtime, task, Path(scratch), log, timeout=wish.timeout)
         with whole_folder(folder, known_by=RECORD) as temporary:
-            timing, not_finite = _taken(device, log, runtime, task, fetched, temporary)
-            done = DeviceRun(
-                address=str(device),
-                folder=folder,
-                log=log,
-                outputs=tuple(spec.name for spec in task.outputs),
-                inferences=len(task.lines),
-                not_finite=not_finite,
-                facts=facts,
-                soc=soc,
-                runtime=runtime.label,
-                versions=runtime.versions,
-                emulated=runtime.emulated,
-                profile=wish.profile or runtime.profile,
-                timing=timing,
-                pushed=sent.total,
-                moved=sent.moved,
-            )
+            done = _done(left, facts, folder, _write(left, temporary))
             write_text(temporary / RECORD, json.dumps(plain(done.record()), indent=1) + "\n")
     return done
 
 
-def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] = (), native: bool = False) -> Task:
+def _done(left: Left, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
+    task, runtime = left.task, left.runtime
+    return DeviceRun(
+        address=str(left.device),
+        folder=folder,
+        log=left.log,
+        outputs=tuple(spec.name for spec in task.outputs),
+        inferences=len(task.lines),
+        not_finite=not_finite,
+        facts=facts,
+        soc=task.soc,
+        runtime=runtime.label,
+        versions=runtime.versions,
+        emulated=runtime.emulated,
+        profile=task.profile or runtime.profile,
+        timing=left.timing,
+        pushed=left.sent.total,
+        moved=left.sent.moved,
+    )
+
+
+def make_task(
+    dlc: Path,
+    parsed: InputList,
+    soc: Soc,
+    *,
+    outputs: Sequence[str] = (),
+    native: bool = False,
+    debug: bool = False,
+) -> Task:
     """What is to run, once DLC, list and SoC are known to fit each other.
+
+    Args:
+        debug: `dlc` is a copy whose inner tensors are outputs: see `Task`.
 
     Raises:
         DlcError, TensorError, UsageError: they do not.
@@ -189,16 +207,12 @@ def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] 
         inputs = [tensor.spec for tensor in model.graph.inputs]
         known = {tensor.name: tensor.spec for tensor in model.graph.outputs}
         graphs = [graph.name for graph in model.graphs]
-        name = find_cache(model, soc.name)
-        record = model.container.records[name] if name else None
-        others = [cache.soc for cache in model.caches]
+        cache, recompile = (None, bool(model.caches)) if debug else (_cache(model, dlc.name, soc), False)
     check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
     unknown = [output for output in asked if output not in known]
     if unknown:
         raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
-    if others and not record:
-        say(f"  {dlc.name} has caches for {', '.join(others)}, none for {soc}: the device compiles it at every start.")
     return Task(
         dlc=dlc,
         graphs=graphs,
@@ -207,35 +221,33 @@ def make_task(dlc: Path, parsed: InputList, soc: Soc, *, outputs: Sequence[str] 
         all_outputs=[*known.values()],
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
-        cache=(record.offset, record.size) if record else None,
+        cache=cache,
         native=native,
         token=secrets.token_hex(16),
+        debug=debug,
+        recompile=recompile,
     )
 
 
-def _taken(
-    device: Device, log: Path, runtime: Runtime, task: Task, fetched: Fetched, folder: Path
-) -> tuple[Timing, int]:
-    try:
-        return _take(runtime, task, fetched, folder)
-    except ExecutionError as problem:
-        raise DeviceError(problem.message, f"{problem.hint} The run's log: {log}", address=str(device)) from problem
+def _cache(model: dlc_format.Dlc, name: str, soc: Soc) -> tuple[int, int] | None:
+    """Offset and bytes of the context that was compiled for a SoC; where there are others only, that is said."""
+    found = find_cache(model, soc.name)
+    if found:
+        record = model.container.records[found]
+        return record.offset, record.size
+    if model.caches:
+        others = ", ".join(cache.soc for cache in model.caches)
+        say(f"  {name} has caches for {others}, none for {soc}: the device compiles it at every start.")
+    return None
 
 
-def _take(runtime: Runtime, task: Task, fetched: Fetched, folder: Path) -> tuple[Timing, int]:
-    """Check what came back, and write it as every run's results are: flat names, float32."""
-    timing = runtime.timing(task, fetched)
-    written = len([*fetched.output.glob(_RESULTS)])
-    wanted = {len(task.lines), task.warm_up + len(task.lines) * task.repeat}
-    if written not in wanted:
-        raise ExecutionError(
-            f"The device wrote {written} results for {len(task.lines)} inferences.", "Was it killed? Try again."
-        )
+def _write(left: Left, folder: Path) -> int:
+    """Write results as every run's are: flat names, float32. Gives how many numbers are NaN or infinite."""
     bad = 0
-    for index in range(len(task.lines)):
-        results: Mapping[str, Array] = runtime.results(task, fetched, index)
+    for index in range(len(left.task.lines)):
+        results = left.results(index)
         bad += count_not_finite(results.values())
         (folder / f"Result_{index}").mkdir()
         for name, values in results.items():
             (folder / f"Result_{index}" / flat_name(name)).write_bytes(values.tobytes())
-    return timing, bad
+    return bad

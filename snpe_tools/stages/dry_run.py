@@ -63,7 +63,7 @@ def _commands(recipe: Recipe, space: Workspace, toolchain: SdkTools, folder: Pat
     precision, socs = recipe.parsed_precision, recipe.parsed_socs
     target, prepared = space.dlc(precision), space.prepared(precision, socs)
     quantization = sdk_quantization(recipe, space, precision)
-    source = float_source(space, precision)
+    source = float_source(recipe, space, precision)
     job = conversion(source, folder, target, graph_identifier(recipe.name), DEFAULT, quantization)
     lay_out(job, folder)
     outputs = [spec.name for spec in job.outputs]

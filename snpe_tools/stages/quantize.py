@@ -102,11 +102,16 @@ def quantize(
 
 
 def _plan(options: QuantizationOptions) -> Plan:
-    """The plan of a mixed precision, an empty one for others."""
-    if options.precision.mixed != (options.plan is not None):
-        words = "needs a plan" if options.precision.mixed else "takes no plan"
-        raise UsageError(f"{options.precision} {words}.", "Pass --plan FILE together with --precision w8a8-mixed.")
-    plan = options.plan or Plan()
+    """The plan, an empty one where there is none."""
+    plan, precision = options.plan or Plan(), options.precision
+    if precision.mixed and not options.plan:
+        raise UsageError(f"{precision} needs a plan.", "Pass --plan FILE.")
+    if options.plan and precision.activations != _NARROW_BITS:
+        raise UsageError(f"{precision} takes no plan.", "Pass --plan with --precision w8a8 or w8a8-mixed.")
+    if plan.wide and not precision.mixed:
+        raise UsageError(
+            f"The plan has operations in 16 bits; {precision} has none.", "Pass it with --precision w8a8-mixed."
+        )
     if options.method != "min-max" and (plan.clip or plan.score_floor):
         raise UsageError(
             f"The plan sets ranges of its own, which the method {options.method!r} would not keep.",

@@ -101,7 +101,7 @@ def score(  # noqa: PLR0913 - the options of one command
         scores = compare(stages, windows, max_drop=max_drop)
         scores = replace(scores, lost=scores.lost + devices.lost())
         if not recipe.parsed_precision.is_float:
-            _keep_layers(space, recipe.parsed_precision, windows)
+            _keep_layers(recipe, space, recipe.parsed_precision, windows)
     made = {"toolchain": toolchain.label, "devices": devices.records()}
     document = _document(recipe, data or "shipped", len(asked), scores) | made
     if scores.sheet:
@@ -115,14 +115,15 @@ def _also(targets: Targets) -> list[Precision]:
     return [Precision.parse("fp16")] if targets.host else []
 
 
-def _keep_layers(space: Workspace, precision: Precision, windows: Windows) -> None:
+def _keep_layers(recipe: Recipe, space: Workspace, precision: Precision, windows: Windows) -> None:
     """Float against quantized ONNX, tensor by tensor, on a few of the questions' windows.
 
     The float graph is the one that was quantized: folded scales change tensors that keep their names.
     """
     rows = np.array(spread_sample(len(windows), LAYER_WINDOWS), np.intp)
     listed = write_windows(space.onnx, windows.take(rows), space.raws("layers")).list_file
-    write_json(space.layers, compare_layers(float_source(space, precision), space.qdq(precision), listed, limit=0))
+    source = float_source(recipe, space, precision)
+    write_json(space.layers, compare_layers(source, space.qdq(precision), listed, limit=0))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ from snpe_tools.workspace import Workspace
 MIXED = Precision.parse("w8a8-mixed")
 _SEARCH_LENGTH = 192
 """Windows of the search: most passages fit, and an inference takes a third of the time of 384 tokens."""
-_PROBED = 8
+_PROBED = 48
+"""Windows that sensitivities are measured on: with 8 of them the ranges fit those eight."""
 _POOL = 6
 """So many times the search questions are cut into windows, to find those that fit."""
 _HELP = 3
@@ -54,7 +55,7 @@ _BEYOND_BITS = (
     "w8a16",
     "more calibration: --windows 256 (WINDOWS=256)",
 )
-_FORMAT = 2
+_FORMAT = 3
 """Of what is kept of trials; another number wherever a trial of an equal plan would come out differently."""
 
 
@@ -73,7 +74,7 @@ class TuneSettings:
 
     max_drop: float = 0.5
     minutes: float = 20.0
-    questions: int = 64
+    questions: int = 128
     data: Path | None = None
     evaluation: Path = SHIPPED_QUESTIONS
     restart: bool = False
@@ -134,14 +135,14 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     if len(pool) < 2 * chosen.questions:
         raise _too_few(len(pool), chosen.questions, fewer=0)
     with space.locked():
-        known = load_plan(space.plan(MIXED)) if space.plan(MIXED).is_file() else None
+        known = load_plan(space.plan) if space.plan.is_file() else None
         build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
         workshop = _Workshop(recipe, space, chosen, pool)
         search = Search(workshop.ground(), workshop.tuning())
         with explained(space.onnx):
             search.run(workshop.sensitivity(), known)
         help_ = helpful(search.tuning, search.wide_in_best(), stopped=search.stopped)
-        written = write_best(search.tuning, space.plan(MIXED), known)
+        written = write_best(search.tuning, space.plan, known)
     return Tuned(search.tuning, written, space.tuning, search.stopped, help_)
 
 

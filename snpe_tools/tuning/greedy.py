@@ -1,8 +1,8 @@
 """In which order operations are raised to 16 bits.
 
-Rounding errors of different tensors are taken as independent, so the energies that they add to the logits add up. What
-one tensor adds comes from all of its readers together, since they read the same error. An operation computes in one
-width: a reader gets 16 bits only where both it and the operation that wrote the tensor have 16.
+Rounding errors of different tensors are taken as independent, so the divergences that they add to the answers add up.
+What one tensor adds comes from all of its readers together, since they read the same error. An operation computes in
+one width: a reader gets 16 bits only where both it and the operation that wrote the tensor have 16.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Effects = Mapping[str, Mapping[str, NDArray[np.float64]]]
-"""By tensor and reader ("" for the model's own outputs): the change of the logits along some random directions."""
+"""By tensor and reader ("" for the model's own outputs): changes of log-probabilities, one for each window."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Tensors that are raised together, and the noise that is left afterwards, as a share of the logits' energy."""
+    """Tensors that are raised together, and the noise that is left afterwards: a divergence in nats."""
 
     raised: tuple[str, ...]
     noise: float
 
 
 def noise_of(effects: Effects, tensor: str, wide: Collection[str]) -> float:
-    """What rounding one tensor to 8 bits adds where its readers do not get 16."""
+    """The divergence, in nats, that rounding one tensor to 8 bits adds where its readers do not get 16."""
     narrow = [
         effect for reader, effect in effects[tensor].items() if tensor not in wide or (reader and reader not in wide)
     ]
-    return float(np.mean(np.square(np.sum(narrow, axis=0)))) if narrow else 0.0
+    return float(np.mean(np.square(np.sum(narrow, axis=0)))) / 2 if narrow else 0.0
 
 
 def total_noise(effects: Effects, wide: Collection[str]) -> float:

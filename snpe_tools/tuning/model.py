@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snpe_tools.errors import OnnxError
 from snpe_tools.graph.dequantized import dequantize_constants
@@ -115,6 +116,23 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     }
 
 
+def divergence(first: FloatArray, second: FloatArray, real: NDArray[np.bool_]) -> float:
+    """Kullback-Leibler divergence, in nats, of the second logits' answers from the first's: mean over windows.
+
+    That of the first and that of the last token are added.
+
+    Args:
+        first, second: logits (2, windows, tokens).
+        real: (windows, tokens), what is no padding.
+    """
+    from scipy.special import log_softmax
+
+    logs, others = (
+        log_softmax(np.where(real, logits.astype(np.float64), -np.inf), axis=-1)[:, real] for logits in (first, second)
+    )
+    return float(np.sum(np.exp(logs) * (logs - others)) / len(real))
+
+
 class Judge:
     """Asks the search questions, and compares with the float model's answers."""
 
@@ -148,6 +166,7 @@ class Judge:
             drop=self.f1 - f1,
             same=100 * float(np.mean([one == other for one, other in zip(texts, self.answers, strict=True)])),
             sqnr_db=sqnr_db(self._float[:, real], logits[:, real]),
+            divergence=divergence(self._float, logits, real),
             wide=candidate.wide_share(plan),
             bytes=size,
             wide_macs=candidate.wide_macs(plan),

@@ -1,16 +1,20 @@
 """What each tensor costs at 8 bits, all of them from one pass over a few windows.
 
-The logits are differentiated along random directions: the gradient at a tensor times the error that rounding makes
-there is the change of the logits along that direction, and its mean square over directions and windows is the energy
-that this tensor adds (Hutchinson's estimator of a trace). One backward pass serves every tensor, every reader and every
-clipped range, where leaving out one tensor at a time would need an inference for each.
+A first and a last token of an answer are drawn from the float model's own distributions. The gradient of their
+log-probability at a tensor, times the error that rounding makes there, is how much the error changes that answer's
+log-probability; half its mean square over draws and windows is the Kullback-Leibler divergence that the error adds
+(its second-order form, by the Fisher information). So an error counts by what it does to answers: one that moves the
+logits of tokens that nobody would answer with counts little. One backward pass serves every tensor, every reader and
+every clipped range, where leaving out one tensor at a time would need an inference for each.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +34,23 @@ if TYPE_CHECKING:
 
 Clip = tuple[float, float]
 FULL: Clip = (1.0, 1.0)
-CLIPS: tuple[Clip, ...] = (
-    FULL, (0.75, 0.75), (0.5, 0.5), (0.25, 0.25), (0.5, 1.0), (0.25, 1.0), (1.0, 0.75), (1.0, 0.5), (1.0, 0.25)
-)  # fmt: skip
-"""Shares of the observed smallest and largest value that are tried as ranges."""
-_DIRECTIONS = 4
+_SHARES = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25)
+_ALIKE = 1
+CLIPS: tuple[Clip, ...] = tuple(
+    (low, high)
+    for (place, low), (other, high) in product(enumerate(_SHARES), repeat=2)
+    if 1 in {low, high} or abs(place - other) <= _ALIKE
+)
+"""Shares of the observed smallest and largest value that are tried as ranges: one end alone, or both about alike."""
+_TEMPERATURE = 2.0
+"""Of the distributions, as in distillation: at 1 a window with a sure answer would tell nothing."""
 _BITS = 8
 _SMALLEST_STEP = 1e-12
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Changes of the logits by clip, tensor and reader, along random directions, as shares of the logits' RMS."""
+    """Changes of log-probabilities by clip, tensor and reader, each a row over windows; and likely causes in words."""
 
     by_clip: Mapping[Clip, Effects]
     causes: Mapping[str, str]
@@ -75,7 +84,7 @@ def measure(
         model: float ONNX, fixed shapes.
         symmetric: by tensor, whether its encoding is.
         ranges: what 8 bits must span, before clipping.
-        windows: inputs by name; logits of padding do not count.
+        windows: inputs by name; padding is no answer.
 
     Raises:
         OnnxError: an operation that cannot be differentiated.
@@ -84,6 +93,15 @@ def measure(
     for inputs in windows:
         probe.add(inputs)
     return Sensitivity(probe.result(), probe.causes())
+
+
+class _Tap(NamedTuple):
+    """A value where an operation reads it: its name, the operation's tensor that it is, and the reader's tensor."""
+
+    name: str
+    tensor: str
+    reader: str
+    value: Tensor
 
 
 class _Probe:
@@ -102,39 +120,47 @@ class _Probe:
         self._reader = {node.output[0]: _operation_behind(model, node, self._known) for node in model.graph.node}
         self._random = torch.Generator().manual_seed(0)
         self._sums: dict[tuple[Clip, str, str], list[float]] = {}
-        self._taps: list[tuple[str, str, Tensor]] = []
+        self._taps: list[_Tap] = []
         self._seen: dict[str, tuple[Layer, Figures]] = {}
 
     def add(self, inputs: Mapping[str, Array]) -> None:
-        """One window: a forward pass, and a backward pass for each direction."""
+        """One window: a forward and a backward pass."""
         import torch
 
         self._taps = []
         given = {name: torch.from_numpy(np.asarray(array)) for name, array in inputs.items()}
         outputs = self._graph(given, self._graph.weights, self._tap)
         real = given["attention_mask"].flatten() > 0
-        logits = torch.cat([outputs[name].flatten()[real] for name in self._graph.outputs])
-        scale = float(logits.detach().square().sum().sqrt())
         if not self._seen:
-            self._look({tensor: value.detach() for tensor, _, value in self._taps})
-        signs = torch.randint(0, 2, (_DIRECTIONS, len(logits)), generator=self._random).float() * 2 - 1
-        values = [value for _, _, value in self._taps]
-        gradients = [torch.autograd.grad(logits @ row, values, retain_graph=True) for row in signs]
-        self._collect(list(zip(*gradients, strict=True)), scale)
+            self._look({tap.tensor: tap.value.detach() for tap in self._taps})
+        drawn = sum(self._log_probability(outputs[name].flatten()[real]) for name in self._graph.outputs)
+        gradients = torch.autograd.grad(drawn, [tap.value for tap in self._taps])
+        self._collect(gradients)
 
-    def _collect(self, gradients: Sequence[Sequence[Tensor]], scale: float) -> None:
-        """Gradients by tap and direction: how rounding at each tap changes the logits along each direction."""
+    def _log_probability(self, logits: Tensor) -> Tensor:
+        """Of a token that is drawn from the logits' own distribution."""
         import torch
 
-        changes: dict[tuple[Clip, str, str], Tensor] = {}
-        for (tensor, reader, value), directions in zip(self._taps, gradients, strict=True):
-            rows = torch.stack([gradient.flatten() for gradient in directions])
+        logs = torch.log_softmax(logits / _TEMPERATURE, -1)
+        return logs[torch.multinomial(logs.detach().exp(), 1, generator=self._random)].sum()
+
+    def _collect(self, gradients: Sequence[Tensor]) -> None:
+        """What rounding at each tap changes; the taps of one value share its errors."""
+        import torch
+
+        by_value: dict[str, list[tuple[_Tap, Tensor]]] = {}
+        for tap, gradient in zip(self._taps, gradients, strict=True):
+            by_value.setdefault(tap.name, []).append((tap, gradient.flatten()))
+        changes = Counter[tuple[Clip, str, str]]()
+        for pairs in by_value.values():
+            tensor, value = pairs[0][0].tensor, pairs[0][0].value.detach()
+            rows = torch.stack([gradient for _, gradient in pairs])
             for clip in self._clips(tensor):
-                error = self._error(tensor, value.detach(), clip)
-                key = (clip, tensor, reader)
-                changes[key] = changes.get(key, 0.0) + rows @ error.flatten() / scale
+                effects = (rows @ self._error(tensor, value, clip).flatten()).tolist()
+                for (tap, _), effect in zip(pairs, effects, strict=True):
+                    changes[clip, tensor, tap.reader] += effect
         for key, change in changes.items():
-            self._sums.setdefault(key, []).extend(change.tolist())
+            self._sums.setdefault(key, []).append(change)
 
     def _look(self, values: Mapping[str, Tensor]) -> None:
         """Add up what the words for a cause need."""
@@ -157,7 +183,7 @@ class _Probe:
         if not value.requires_grad:
             value = value.detach().requires_grad_()
         tapped = value.view_as(value)
-        self._taps.append((source, self._reader.get(reader) or "", tapped))
+        self._taps.append(_Tap(name, source, self._reader.get(reader) or "", tapped))
         return tapped
 
     def _clips(self, tensor: str) -> list[Clip]:

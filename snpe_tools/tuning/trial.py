@@ -18,11 +18,13 @@ class Trial(BaseModel):
         f1, drop: F1 in percent, and how much lower than float's.
         same: share of answers equal to float's, percent.
         sqnr_db: of the logits against float's; None where nothing differs.
+        divergence: of the answers' distributions from float's (Kullback-Leibler), in nats.
         wide: share of activation tensors that have 16 bits, percent.
         bytes: of the QDQ model.
         wide_macs: share of multiply-accumulates computed on 16-bit activations, percent.
         converts: steps between 8 and 16 bits.
         seconds: that scoring it took.
+        expected: `drop` as the trials around it tell, where there are some.
         held_out: `drop` on held-out questions, where it was asked for.
     """
 
@@ -32,19 +34,22 @@ class Trial(BaseModel):
     drop: float
     same: float
     sqnr_db: float | None
+    divergence: float
     wide: float
     bytes: int
     wide_macs: float
     converts: int
     seconds: float
+    expected: float | None = None
     held_out: float | None = None
 
     def promises(self, bound: float) -> bool:
-        """Whether it loses no more on the search questions, and held-out ones have not said otherwise."""
-        return max(self.drop, self.drop if self.held_out is None else self.held_out) <= bound
+        """Whether it is expected to lose no more, and held-out questions have not said otherwise."""
+        expected = self.drop if self.expected is None else self.expected
+        return max(expected, expected if self.held_out is None else self.held_out) <= bound
 
     def holds(self, bound: float) -> bool:
-        """Whether it loses no more on the search questions, nor on the held-out ones that confirmed it."""
+        """Whether it is expected to lose no more, and held-out questions confirmed it."""
         return self.held_out is not None and self.promises(bound)
 
 
@@ -53,8 +58,7 @@ class Cost(BaseModel):
 
     Attributes:
         operation: its name in plans; `tensor` what it writes.
-        noise: energy that its rounding adds to the logits, as a share of their energy.
-        sqnr_db: of the logits if it were the only one of 8 bits.
+        noise: divergence, in nats, that its rounding adds to the answers' distributions.
         clip: share of the observed range that costs least.
         why: in words.
     """
@@ -62,7 +66,6 @@ class Cost(BaseModel):
     operation: str
     tensor: str
     noise: float
-    sqnr_db: float
     clip: tuple[float, float]
     why: str
 
@@ -99,7 +102,7 @@ class Tuning(BaseModel):
         promising = self.promising()
         confirmed = [trial for trial in promising if trial.holds(self.max_drop)]
         self.reached = bool(confirmed)
-        least = min(self.trials, key=lambda trial: (trial.drop, -(trial.sqnr_db or 0)))
+        least = min(self.trials, key=lambda trial: (trial.drop, trial.divergence))
         self.best = self.trials.index((confirmed or promising or [least])[0])
 
     def promising(self) -> list[Trial]:

@@ -213,5 +213,12 @@ def test_a_dlc_on_a_device_as_a_side_of_compare(built: tuple[Path, Path], root: 
     asked = ("compare", onnx, dlc, "--inputs", listed, "--json")
     there, here = (json.loads(command(*asked, *more).stdout) for more in (("--device", phone), ()))
     assert there == here
-    refused = command(*asked, "--device", phone, "--layers")
+    there, here = (
+        json.loads(command(*asked, "--layers", *more).stdout) for more in (("--device", phone), ("--device", "host"))
+    )
+    assert there.pop("runtimes")[1].startswith(f"{phone} (A Phone, sm8650)")
+    assert here.pop("runtimes")[1] == "Hexagon emulator, sm8650"
+    assert there == here
+    assert len(there["layers"]) > 20
+    refused = command(*asked, "--device", f"{phone},host", "--layers")
     assert isinstance(refused.exception, UsageError)

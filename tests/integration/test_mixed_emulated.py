@@ -13,18 +13,21 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, inputs, quantize
 from snpe_tools.cli.main import app
 from snpe_tools.errors import RecipeError, UsageError
+from snpe_tools.graph.loading import load
 from snpe_tools.precision import Precision
 from snpe_tools.qa.features import load_tokenizer, make_windows
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.recipe import load_recipe
 from snpe_tools.stages import score
+from snpe_tools.stages.build import build_sources, read_plan
 from snpe_tools.stages.compare import compare
 from snpe_tools.stages.quantize import folded_path
 from snpe_tools.workspace import Workspace
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
-MIXED = Precision.parse("w8a8-mixed")
+W8A8, MIXED = Precision.parse("w8a8"), Precision.parse("w8a8-mixed")
 RESIDUAL = ("Add>LayerNormalization", "LayerNormalization")
 WIDE = dict.fromkeys(FAMILIES, ("Add>Softmax", "Softmax", *RESIDUAL)) | {"mobilebert": ("Add",)}
 
@@ -63,7 +66,9 @@ def test_a_plan_for_other_operations_is_refused(exported: Callable[[str], Path],
     with pytest.raises(UsageError, match="needs a plan"):
         quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(MIXED))
     with pytest.raises(UsageError, match="takes no plan"):
-        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(Precision.parse("w8a8"), plan=Plan()))
+        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(Precision.parse("w8a16"), plan=Plan()))
+    with pytest.raises(UsageError, match="operations in 16 bits; w8a8 has none"):
+        quantize(model, listed, tmp_path / "m.qdq.onnx", QuantizationOptions(W8A8, plan=Plan(wide=("Softmax",))))
 
 
 def test_the_folded_graph_stands_beside_its_source(exported: Callable[[str], Path], tmp_path: Path) -> None:
@@ -79,9 +84,10 @@ def test_the_folded_graph_stands_beside_its_source(exported: Callable[[str], Pat
     assert all((row.sqnr_db or 999) > 90 for row in compare(model, tmp_path / "qa.folded.onnx", listed))
 
 
-def _layers_are_those_of_the_folded_graph(space: Workspace) -> None:
+def _layers_are_those_of_the_folded_graph(root: Path) -> None:
+    recipe, space = load_recipe("tiny", root / "Models", {}), Workspace(root, "tiny")
     questions = load_questions(SHIPPED_QUESTIONS)[:2]
-    score._keep_layers(space, MIXED, make_windows(questions, load_tokenizer(space.tokenizer), SEQUENCE))
+    score._keep_layers(recipe, space, MIXED, make_windows(questions, load_tokenizer(space.tokenizer), SEQUENCE))
     layers = json.loads(space.layers.read_text())
     assert (layers["first"], layers["second"]) == (space.quantized_float(MIXED).name, space.qdq(MIXED).name)
     products = [row["sqnr_db"] for row in layers["layers"] if row["op"] == "Gemm"]
@@ -111,6 +117,30 @@ def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path:
     plan.write_text('fold_scales = true\nwide = ["Softmax"]\n')
     assert not build()["quantize"]
     assert (folder / "tiny.w8a8-mixed.folded.onnx").is_file()
-    _layers_are_those_of_the_folded_graph(Workspace(tmp_path, "tiny"))
+    _layers_are_those_of_the_folded_graph(tmp_path)
     known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
     assert known["settings"]["plan"]["wide"] == ["Softmax"]
+
+
+def test_what_a_plan_does_for_8_bits_serves_w8a8_as_well(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "Models" / "tiny"
+    folder.mkdir(parents=True)
+    text = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 4\n'
+    (folder / "recipe.toml").write_text(text)
+    recipe, space = load_recipe("tiny", tmp_path / "Models", {}), Workspace(tmp_path, "tiny")
+
+    def largest_of_gelu(plan: str) -> float:
+        space.plan.write_text(plan)
+        build_sources(recipe, space, W8A8)
+        encodings = json.loads(space.legacy_encodings(W8A8).read_text())["activation_encodings"]
+        assert {entry[0]["bitwidth"] for entry in encodings.values()} == {8}
+        model = load(space.quantized_float(W8A8))
+        return float(encodings[next(node.output[0] for node in model.graph.node if node.op_type == "Gelu")][0]["max"])
+
+    plain = largest_of_gelu('fold_scales = true\nwide = ["Softmax"]\n')
+    clipped = largest_of_gelu('fold_scales = true\nwide = ["Softmax"]\n[clip]\n"Gelu#0" = [1, 0.5]\n')
+    assert clipped == pytest.approx(plain / 2, rel=0.02)
+    assert read_plan(recipe, space, W8A8) == Plan(fold_scales=True, clip={"Gelu#0": (1, 0.5)})
+    for update in ({"method": "mse"}, {"quantizer": "sdk"}):
+        assert read_plan(recipe.model_copy(update=update), space, W8A8) is None
+    assert read_plan(recipe, space, Precision.parse("w8a16")) is None

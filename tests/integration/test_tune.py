@@ -19,7 +19,7 @@ from snpe_tools.qa.inference import open_session
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import load_recipe
-from snpe_tools.stages.tune import MIXED, TuneSettings
+from snpe_tools.stages.tune import TuneSettings
 from snpe_tools.tuning.model import Candidate, Judge, carried_over, shorter
 from snpe_tools.tuning.trial import Trial, Tuning
 from snpe_tools.workspace import Workspace
@@ -50,7 +50,7 @@ def test_a_goal_that_8_bits_reach_raises_nothing(root: Path, easy_questions: Pat
     widest, plain = by_label["every operation in 16 bits"], by_label["w8a8 as it is"]
     assert (widest.sqnr_db or 0) > (plain.sqnr_db or 0) + 3
     assert (widest.wide_macs, plain.wide_macs, plain.converts) == (100, 0, 0)
-    assert load_plan(space.plan(MIXED)) == found.best.plan
+    assert load_plan(space.plan) == found.best.plan
     assert Tuning.model_validate_json(space.tuning.read_bytes()) == found.tuning
 
 
@@ -59,7 +59,7 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
 ) -> None:
     recipe, original, made = load_recipe("tiny", root / "Models", {}), Judge.judge, list[str]()
     space = Workspace(root, "tiny")
-    before = space.plan(MIXED).read_bytes()
+    before = space.plan.read_bytes()
 
     def dying(self: Judge, label: str, candidate: Candidate, plan: Plan) -> Trial:
         if len(made) == 3:
@@ -71,7 +71,7 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
         patch.setattr(Judge, "judge", dying)
         with pytest.raises(KeyboardInterrupt):
             tune(recipe, root, settings(easy_questions, restart=True))
-    assert space.plan(MIXED).read_bytes() == before
+    assert space.plan.read_bytes() == before
     kept = Tuning.model_validate_json(space.tuning.read_bytes())
     assert [trial.label for trial in kept.trials] == list(dict.fromkeys(made))
     assert made[0] == "the plan that was there"
@@ -89,10 +89,10 @@ def test_trials_of_an_interrupted_search_are_not_made_again(
 
 def test_a_goal_that_nothing_reaches_is_refused_with_what_would_help(root: Path, easy_questions: Path) -> None:
     recipe, space = load_recipe("tiny", root / "Models", {}), Workspace(root, "tiny")
-    before = space.plan(MIXED).read_bytes()
+    before = space.plan.read_bytes()
     found = tune(recipe, root, settings(easy_questions, max_drop=-ROOMY))
     assert not found.tuning.reached
-    assert space.plan(MIXED).read_bytes() == before
+    assert space.plan.read_bytes() == before
     assert found.plan == space.folder / "w8a8-mixed.best.toml"
     assert load_plan(found.plan) == found.best.plan
     with pytest.raises(AccuracyError, match="no plan reaches the goal") as refusal:

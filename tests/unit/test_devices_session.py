@@ -86,6 +86,17 @@ def test_a_runtime_that_writes_more_than_its_graph_has_is_refused(device: Device
         _run(device, tmp_path, _task(tmp_path, ASKED), WRITES_ALL)
 
 
+def test_a_debug_copy_goes_with_its_run(device: Device, tmp_path: Path) -> None:
+    """It is read there as any DLC, and leaves neither a bundle nor a run's folder."""
+    script = f"mkdir {OUTPUT}/Result_0; cat model.dlc > {OUTPUT}/Result_0/asked.raw; test ! -L model.dlc"
+    task = replace(_task(tmp_path, ASKED), debug=True)
+    task.dlc.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    assert _run(device, tmp_path, task, script) == {"asked": [0, 1, 2, 3]}
+    root = tmp_path / "device" / ".cache" / "snpe-tools"
+    assert [folder.name.partition("-")[0] for folder in (root / "bundles").iterdir()] == ["runtime"]
+    assert not [*(root / "runs").iterdir()]
+
+
 def test_a_line_more_in_a_list_sends_that_line_only(device: Device, tmp_path: Path) -> None:
     raws = [tmp_path / f"{number}.raw" for number in range(6)]
     for number, file in enumerate(raws):

@@ -85,6 +85,7 @@ def test_the_page_needs_nothing_else_and_shows_what_was_found(scored: Workspace)
     assert "<b>The first op that diverges writes t11.</b>" in page
     assert "1 of 16 tensors met values that their encoding cannot hold: <code>t15</code> (1.5 %)" in page
     assert page.index("cause 15") < page.index("cause 14")
+    assert "f.onnx ran on a; q.onnx on b." in page
     assert "make accuracy report MODEL=m" in page
     assert "DATA=&#39;some data.json&#39;" in page
 
@@ -97,6 +98,17 @@ def test_the_tensors_of_another_comparison_can_be_shown(scored: Workspace) -> No
     other.write_text("{}")
     with pytest.raises(DataError, match=r"dlc\.json"):
         report("m", scored.root, layers=other)
+
+
+def test_nan_on_a_device_comes_first(scored: Workspace) -> None:
+    _write_layers(scored)
+    document = json.loads(scored.layers.read_text())
+    document["runtimes"][1] = "adb:A (A <Phone>, sm8650): snpe-net-run"
+    document["layers"].append(_layer(16, not_finite=[0, 3], added=0.0, cause="3 NaN"))
+    scored.layers.write_text(json.dumps(document))
+    page = report("m", scored.root).read_text()
+    assert page.index("3 NaN") < page.index("cause 15")
+    assert "q.onnx on adb:A (A &lt;Phone&gt;, sm8650): snpe-net-run." in page
 
 
 def test_pictures_are_whole_follow_the_page_and_do_not_share_ids(scored: Workspace) -> None:

@@ -7,7 +7,7 @@ and our own runner.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -40,6 +40,8 @@ class Task:
         warm_up: inferences that are not timed, before the others.
         repeat: how often the list is run; results are those of the first time.
         token: no other run has it.
+        debug: `dlc` is a copy for this run alone, whose inner tensors are outputs: the device does not keep it.
+        recompile: the DLC has caches, and none of them is to be used.
     """
 
     dlc: Path
@@ -55,6 +57,8 @@ class Task:
     warm_up: int = 0
     repeat: int = 1
     token: str = ""
+    debug: bool = False
+    recompile: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Call:
     Attributes:
         files: what it reads, by path below the run's folder, where the command is started.
         environment: variables of the command.
+        folders: that must be there before it starts, below the run's own.
     """
 
     files: Mapping[str, Path]
     command: Sequence[str]
     environment: Mapping[str, str]
+    folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,25 @@ def check_listable(task: Task) -> None:
             raise UsageError(f"{task.dlc}: a list for net-run cannot name the tensor {spec.name!r}.", "Rename it.")
 
 
+def check_apart(task: Task, file_name: Callable[[str], str]) -> None:
+    """Refuse outputs that a runtime would write into one file.
+
+    Args:
+        file_name: the file of a tensor, by its name.
+
+    Raises:
+        UsageError: names both.
+    """
+    seen: dict[str, str] = {}
+    for spec in task.outputs:
+        other = seen.setdefault(file_name(spec.name), spec.name)
+        if other != spec.name:
+            raise UsageError(
+                f"{task.dlc.name}: the device would write the tensors {other!r} and {spec.name!r} into one file.",
+                "Rename one of them, or use --runtime board, which numbers its files.",
+            )
+
+
 def read_exact(file: Path, spec: TensorSpec, *, native: bool) -> bytes:
     """A result's bytes.
 
@@ -218,5 +243,5 @@ _AGAIN = "Was the device's storage full, or the run killed? Try again."
 
 __all__ = [
     "ANDROID_DSP", "DEFAULT_PROFILE", "LINUX_DSP", "OUTPUT", "Call", "Fetched", "Runtime", "Task", "Timing",
-    "check_listable", "libraries", "raw_names", "read_exact",
+    "check_apart", "check_listable", "libraries", "raw_names", "read_exact",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from snpe_tools.devices.runtimes import (
     Fetched,
     Task,
     Timing,
+    check_apart,
     libraries,
     raw_names,
     read_exact,
@@ -78,18 +79,28 @@ class NetRunProgram(ABC):
         """See `Runtime.call`."""
         if task.profile:
             one_of(PROFILES, task.profile, "performance profile")
+        check_apart(task, self.result_name)
         files, lines = raw_names(task)
-        self._write_list([lines[0]] * task.warm_up + lines * task.repeat, scratch / LIST)
+        listed = [lines[0]] * task.warm_up + lines * task.repeat
+        write_text(scratch / LIST, "\n".join([*self.list_header(task), *self._list_lines(listed), ""]))
         return Call(
             files={DLC: task.dlc, LIST: scratch / LIST, **files},
             command=[str(bundle / self.program), *self.arguments(task, bundle)],
             environment=libraries(bundle, system=ANDROID_DSP if self.sdk.android else LINUX_DSP),
+            folders=self.folders(task, len(listed)),
         )
 
-    def _write_list(self, lines: Sequence[Mapping[str, str]], target: Path) -> None:
+    def list_header(self, task: Task) -> Sequence[str]:  # noqa: ARG002 - most lists have none
+        """Lines at the head of the input list."""
+        return ()
+
+    def folders(self, task: Task, inferences: int) -> Sequence[str]:  # noqa: ARG002 - most programs make their own
+        """See `Call.folders`."""
+        return ()
+
+    def _list_lines(self, lines: Sequence[Mapping[str, str]]) -> list[str]:
         """Paths in a list count from the working folder, which is the run's own."""
-        words = (" ".join(f"{self.listed_name(name)}:={file}" for name, file in line.items()) for line in lines)
-        write_text(target, "\n".join([*words, ""]))
+        return [" ".join(f"{self.listed_name(name)}:={file}" for name, file in line.items()) for line in lines]
 
     def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
         """See `Runtime.results`."""

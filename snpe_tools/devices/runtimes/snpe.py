@@ -14,6 +14,8 @@ from snpe_tools.devices.runtimes.diagnostics import read_diagnostics
 from snpe_tools.devices.runtimes.net_run import DLC, LIST, NetRunProgram
 from snpe_tools.tensors import nested_name
 
+_ON_COMMAND_LINE = 8000
+"""Characters of tensor names: a device's shell bounds a command, and nothing bounds a list."""
 _NEEDED = "libSNPE.so"
 _OPTIONAL = ("libSnpeHtpPrepare.so", "libc++_shared.so", "libPlatformValidatorShared.so")
 
@@ -43,8 +45,19 @@ class SnpeNetRun(NetRunProgram):
         """Its flags."""
         flags = ["--container", DLC, "--input_list", LIST, "--output_dir", OUTPUT]
         flags += ["--use_dsp", "--perf_profile", task.profile or self.profile]
-        flags += ["--set_output_tensors", ",".join(spec.name for spec in task.outputs)]
+        flags += _named_outputs(task)[0]
+        if task.recompile:
+            flags += ["--cache_compatibility_mode", "always_generate_new"]
         return [*flags, "--userbuffer_auto", "--use_native_input_files"] if task.native else flags
+
+    def list_header(self, task: Task) -> Sequence[str]:
+        """The tensors to write, where they are too many for the command."""
+        return _named_outputs(task)[1]
+
+    def folders(self, task: Task, inferences: int) -> Sequence[str]:
+        """Those that slashes in tensor names stand for: the tool was seen to fail where it had to make them itself."""
+        parents = sorted({str(PurePosixPath(nested_name(spec.name)).parent) for spec in task.outputs} - {"."})
+        return [f"{OUTPUT}/Result_{index}/{parent}" for index in range(inferences) for parent in parents]
 
     def listed_name(self, tensor: str) -> str:
         """The model's own."""
@@ -66,3 +79,12 @@ class SnpeNetRun(NetRunProgram):
             source="the tool's diagnostics log, read by the SDK's snpe-diagview",
             buffers=buffers,
         )
+
+
+def _named_outputs(task: Task) -> tuple[list[str], list[str]]:
+    """How the tensors to write are named: words of the command, or a line at the head of the list."""
+    names = [spec.name for spec in task.outputs]
+    joined = ",".join(names)
+    if len(joined) <= _ON_COMMAND_LINE:
+        return ["--set_output_tensors", joined], []
+    return [], [f"%{' '.join(names)}"]

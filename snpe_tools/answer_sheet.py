@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from snpe_tools.errors import DataError, UsageError
 from snpe_tools.files import require_file, write_text
 from snpe_tools.qa.squad import Question
 from snpe_tools.significance import Pair, paired
+from snpe_tools.validation import validated_json
 
 
 class Given(BaseModel):
@@ -110,13 +111,7 @@ def load_sheet(path: Path) -> Sheet:
         DataError: it is none, or its parts do not fit each other.
     """
     require_file(path, "what `score` writes")
-    try:
-        sheet = Sheet.model_validate_json(path.read_bytes())
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        raise DataError(
-            f"{path}: {first['loc']}: {first['msg']}.", "Score the model again: make accuracy."
-        ) from problem
+    sheet = validated_json(Sheet, path.read_bytes(), str(path), "Score the model again: make accuracy.")
     for asked in sheet.questions:
         context = sheet.passages[asked.passage] if 0 <= asked.passage < len(sheet.passages) else None
         if context is None or not sheet.stages or sheet.stages[0] not in asked.answers:

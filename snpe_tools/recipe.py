@@ -13,6 +13,7 @@ from snpe_tools.files import read_toml
 from snpe_tools.precision import Precision
 from snpe_tools.qa.checkpoint import ARCHITECTURES
 from snpe_tools.socs import Soc, parse_socs
+from snpe_tools.validation import first_fault
 
 FILE_NAME = "recipe.toml"
 SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
@@ -128,16 +129,14 @@ def _validated(content: Mapping[str, Any], file: Path, given: set[str]) -> Recip
     try:
         return Recipe.model_validate(content)
     except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            raise RecipeError(
-                f"{file}: unknown key {key!r}.", f"Known keys: {', '.join(Recipe.model_fields)}."
-            ) from problem
-        if key in given:
-            raise UsageError(f"{key} cannot be {content[key]!r}: {words}") from problem
-        raise RecipeError(f"{file}: {key} cannot be {content.get(key)!r}: {words}") from problem
+        fault = first_fault(problem)
+        refused = f"{fault.place} cannot be {content.get(fault.place)!r}: {fault.words}"
+        if fault.unknown:
+            known = f"Known keys: {', '.join(Recipe.model_fields)}."
+            raise RecipeError(f"{file}: {fault}", known) from problem
+        if fault.place in given:
+            raise UsageError(refused) from problem
+        raise RecipeError(f"{file}: {refused}") from problem
 
 
 def _with_weights(recipe: Recipe, models: Path) -> Recipe:

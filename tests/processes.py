@@ -1,9 +1,14 @@
-"""Whether what ran on a device that is this machine still runs."""
+"""What ran on a device that is this machine: whether it still runs, and how it was made to end."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+
+import pytest
+
+from snpe_tools.devices import Device, Script
+from snpe_tools.errors import DeviceError
 
 _TRIES, _PAUSE = 1200, 0.05
 
@@ -15,6 +20,20 @@ def ended(process: int) -> bool:
             return True
         time.sleep(_PAUSE)
     return False
+
+
+def killed_by_time(device: Device, shortest: float) -> list[int]:
+    """What a command started that was killed since it took too long: one process.
+
+    A busy machine may not even start it in the shortest time, and is given more.
+    """
+    started: list[str] = []
+    for timeout in (shortest, 10, 60):
+        with pytest.raises(DeviceError, match=f"did not end within {timeout:g} seconds"):
+            device.run(Script("sleep 3600 & echo $!; wait"), timeout=timeout, on_line=started.append)
+        if started:
+            break
+    return [int(process) for process in started]
 
 
 def _runs(process: int) -> bool:

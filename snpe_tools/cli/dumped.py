@@ -9,8 +9,8 @@ from snpe_tools.cli.output import decibel, finish, table
 from snpe_tools.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.comparison import Scores
     from snpe_tools.recipe import Recipe
+    from snpe_tools.scores import Scores
 
 
 def score_dumped(

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, steps, training, tuning
+from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, scoring, steps, training, tuning
 from snpe_tools.cli.output import begin, finish
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     flow.build,
-    flow.score,
+    scoring.score,
     reading.report,
     reading.explain,
     steps.export,

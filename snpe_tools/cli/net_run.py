@@ -28,41 +28,51 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+Container = Annotated[Path, typer.Option("--container", help="The DLC.", show_default=False)]
+InputList = Annotated[
+    Path, typer.Option("--input_list", help="Raw files of one inference per line.", show_default=False)
+]
+OutputFolder = Annotated[Path, typer.Option("--output_dir", help="Folder for Result_<i>/.")]
+OutputTensors = Annotated[
+    str, typer.Option("--set_output_tensors", help="Tensors to write, comma-separated; any of the graph.")
+]
+AllOutputs = Annotated[bool, typer.Option("--set_unconsumed_as_output", help="Write all outputs of the graph.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Write every tensor between the nodes too.")]
+NativeInputs = Annotated[bool, typer.Option("--use_native_input_files", help="Raw files in the model's own types.")]
+NativeOutputs = Annotated[
+    bool, typer.Option("--use_native_output_files", help="Write the model's own types instead of float32.")
+]
+Duration = Annotated[float, typer.Option("--duration", help="Seconds to keep going over the list.", min=0)]
+Level = Annotated[str, typer.Option("--profiling_level", help="off, basic, moderate, detailed or linting.")]
+CacheMode = Annotated[
+    str,
+    typer.Option("--cache_compatibility_mode", help="permissive and strict use a cache, always_generate_new none."),
+]
+Workers = Annotated[int, typer.Option("--workers", help="Child processes; 0 takes up to two.", min=0)]
+Cluster = Annotated[str, typer.Option("--cluster", help="Address of a Dask scheduler that runs them.")]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version of the tool.")
+]
+
+
 def net_run(
     context: typer.Context,
-    container: Annotated[Path, typer.Option("--container", help="The DLC.", show_default=False)],
-    input_list: Annotated[
-        Path, typer.Option("--input_list", help="Raw files of one inference per line.", show_default=False)
-    ],
-    output_dir: Annotated[Path, typer.Option("--output_dir", help="Folder for Result_<i>/.")] = Path("output"),
-    set_output_tensors: Annotated[
-        str, typer.Option("--set_output_tensors", help="Tensors to write, comma-separated; any of the graph.")
-    ] = "",
-    set_unconsumed: Annotated[
-        bool, typer.Option("--set_unconsumed_as_output", help="Write all outputs of the graph.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Write every tensor between the nodes too.")] = False,
-    native_inputs: Annotated[
-        bool, typer.Option("--use_native_input_files", help="Raw files in the model's own types.")
-    ] = False,
-    native_outputs: Annotated[
-        bool, typer.Option("--use_native_output_files", help="Write the model's own types instead of float32.")
-    ] = False,
-    duration: Annotated[float, typer.Option("--duration", help="Seconds to keep going over the list.", min=0)] = 0,
-    profiling_level: Annotated[
-        str, typer.Option("--profiling_level", help="off, basic, moderate, detailed or linting.")
-    ] = "off",
-    cache_mode: Annotated[
-        str,
-        typer.Option("--cache_compatibility_mode", help="permissive and strict use a cache, always_generate_new none."),
-    ] = "permissive",
+    container: Container,
+    input_list: InputList,
+    output_dir: OutputFolder = Path("output"),
+    set_output_tensors: OutputTensors = "",
+    set_unconsumed: AllOutputs = False,
+    debug: Debug = False,
+    native_inputs: NativeInputs = False,
+    native_outputs: NativeOutputs = False,
+    duration: Duration = 0,
+    profiling_level: Level = "off",
+    cache_mode: CacheMode = "permissive",
     soc: options.SocName = "sm8650",
-    workers: Annotated[int, typer.Option("--workers", help="Child processes; 0 takes up to two.", min=0)] = 0,
-    cluster: Annotated[str, typer.Option("--cluster", help="Address of a Dask scheduler that runs them.")] = "",
+    workers: Workers = 0,
+    cluster: Cluster = "",
     as_json: options.Json = False,
-    _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version of the tool.")
-    ] = False,
+    _: Version = False,
 ) -> None:
     """snpe-net-run on the HTP emulator. Same flags, lists, folders and text, where there is no device."""
     from snpe_tools.qnn.isolation import cluster_executor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from snpe_tools.errors import UsageError
 
 if TYPE_CHECKING:
+    from snpe_tools.recipe import Recipe
     from snpe_tools.toolchains import Quantization
     from snpe_tools.toolchains import Toolchain as ToolchainProtocol
 
@@ -62,9 +63,27 @@ Random = Annotated[bool, typer.Option("--random", help="Random weights of the re
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
 
 
-def recipe_overrides(**given: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Recipe settings from options; those not given stay as the recipe has them."""
-    return {key: value for key, value in given.items() if value is not None and value != ""}
+_SETTINGS = {"soc": "socs", "seq": "sequence_length", "windows": "calibration_windows"}
+"""Settings of a recipe whose options have shorter names."""
+
+
+def chosen_recipe(given: Mapping[str, Any]) -> Recipe:
+    """The recipe that a command's options ask for; what they leave out, or empty, stays as the recipe has it.
+
+    Args:
+        given: the options of the command, with `model`, `random` and `root` among them.
+
+    Raises:
+        UsageError: a value that a setting cannot have.
+        RecipeError: nothing is known of the model, or its recipe is wrong.
+    """
+    from snpe_tools.recipe import Recipe, load_recipe
+
+    named = {_SETTINGS.get(option, option): value for option, value in given.items()} | {
+        "random": given["random"] or None
+    }
+    overrides = {key: value for key, value in named.items() if key in Recipe.model_fields and value not in {None, ""}}
+    return load_recipe(given["model"], given["root"] / "Models", overrides)
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

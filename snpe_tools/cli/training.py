@@ -14,31 +14,40 @@ from snpe_tools.progress import say
 if TYPE_CHECKING:
     from snpe_tools.stages.train import TrainResult
 
+Lessons = Annotated[
+    Path, typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False)
+]
+Evaluation = Annotated[
+    str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
+]
+CheckpointFolder = Annotated[
+    Path, typer.Option("--output", "-o", help="Checkpoint folder to write.", show_default=False)
+]
+TrainingRecipe = Annotated[Path | None, typer.Option(help="TOML file with settings; options below win.")]
+Share = Annotated[float | None, typer.Option(help="Share of the data; below 1 for a quick trial [1].")]
+Arithmetic = Annotated[str | None, typer.Option(help="auto, bf16 or float32 [auto].")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")]
+
 
 def train(
-    data: Annotated[
-        Path,
-        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint folder to write.", show_default=False)],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings; options below win.")] = None,
+    data: Lessons,
+    output: CheckpointFolder,
+    recipe: TrainingRecipe = None,
     base: Annotated[str | None, typer.Option(help="Pre-trained checkpoint: folder or hub name.")] = None,
-    evaluation: Annotated[
-        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
-    ] = "",
+    evaluation: Evaluation = "",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data [5].")] = None,
-    share: Annotated[float | None, typer.Option(help="Share of the data; below 1 for a quick trial [1].")] = None,
+    share: Share = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate [4e-5].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows per step [32].")] = None,
     max_seq_length: Annotated[int | None, typer.Option(help="Tokens per window [384].")] = None,
     doc_stride: Annotated[int | None, typer.Option(help="Tokens that two windows share [128].")] = None,
     max_query_length: Annotated[int | None, typer.Option(help="Tokens of a question [64].")] = None,
     max_answer_length: Annotated[int | None, typer.Option(help="Tokens of an answer, when scoring [30].")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32 [auto].")] = None,
+    precision: Arithmetic = None,
     seed: Annotated[int | None, typer.Option(help="Of order, dropout and new weights [0].")] = None,
     compile_: Annotated[bool | None, typer.Option("--compile", help="Let PyTorch compile the model.")] = None,
     save_dtype: Annotated[str | None, typer.Option(help="Written weights: float16 or float32 [float16].")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    restart: Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Fine-tune a checkpoint on questions. Scores what it made; a killed run goes on with the same result."""
@@ -58,23 +67,18 @@ def distill(
     recipe: Annotated[
         Path, typer.Option(help="TOML file: the student's shape and the two lessons.", show_default=False)
     ],
-    data: Annotated[
-        Path,
-        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
-    ],
+    data: Lessons,
     text: Annotated[
         Path, typer.Option(help="Text to learn from: .txt, a folder of them, or a tar archive.", show_default=False)
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint folder to write.", show_default=False)],
+    output: CheckpointFolder,
     teacher: Annotated[str | None, typer.Option(help="Question-answering checkpoint: folder or hub name.")] = None,
-    evaluation: Annotated[
-        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
-    ] = "",
+    evaluation: Evaluation = "",
     share: Annotated[float | None, typer.Option(help="Share of questions and text; below 1 for a trial [1].")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32 [auto].")] = None,
+    precision: Arithmetic = None,
     seed: Annotated[int | None, typer.Option(help="Of order and new weights [0].")] = None,
     compile_: Annotated[bool | None, typer.Option("--compile", help="Let PyTorch compile the student.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    restart: Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Teach a MobileBERT to answer as a larger model does. Scores what it made; a killed run goes on."""
@@ -96,22 +100,17 @@ def distill(
 def qat(
     model: Annotated[Path, typer.Argument(help="Fixed-shape ONNX, as export writes it.", show_default=False)],
     tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
-    data: Annotated[
-        Path,
-        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False),
-    ],
+    data: Lessons,
     output: options.Output,
     bits: Annotated[str, typer.Option("--precision", help="w8a8, w8a16 or w16a16.")] = "w8a8",
     per_channel: Annotated[bool, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")] = True,
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings; options below win.")] = None,
-    evaluation: Annotated[
-        str, typer.Option("--eval", help='Questions to score on: SQuAD JSON, "squad", or "" for the shipped ones.')
-    ] = "",
+    recipe: TrainingRecipe = None,
+    evaluation: Evaluation = "",
     epochs: Annotated[int, typer.Option(help="Passes over the data.", min=1)] = 1,
-    share: Annotated[float | None, typer.Option(help="Share of the data; below 1 for a quick trial [1].")] = None,
+    share: Share = None,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the weights.")] = 2e-5,
     batch_size: Annotated[int, typer.Option(help="Windows per step.", min=1)] = 16,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the state of a killed run.")] = False,
+    restart: Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a model for its quantization. Writes QDQ ONNX and encodings, as quantize does; a killed run goes on."""
@@ -144,6 +143,6 @@ def _show(made: TrainResult) -> None:
 
 
 def _say_next(checkpoint: Path) -> None:
-    folder = checkpoint.absolute()
-    name = folder.parent.name if folder.name == "checkpoint" else folder.name
-    say(f"\nNext: make dlc MODEL={name} CHECKPOINT={checkpoint}    (this model as a DLC)")
+    from snpe_tools.training.writing import model_name
+
+    say(f"\nNext: make dlc MODEL={model_name(checkpoint)} CHECKPOINT={checkpoint}    (this model as a DLC)")

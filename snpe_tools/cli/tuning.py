@@ -44,21 +44,12 @@ def tune(
     as_json: options.Json = False,
 ) -> None:
     """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
+    given = locals()
     from snpe_tools import tune as run_tune
     from snpe_tools.qa.squad import evaluation_file
-    from snpe_tools.recipe import load_recipe
     from snpe_tools.stages.tune import TuneSettings
 
-    overrides = options.recipe_overrides(
-        checkpoint=checkpoint,
-        random=random or None,
-        sequence_length=seq,
-        socs=soc,
-        calibration=calibration,
-        calibration_windows=windows,
-        per_channel=per_channel,
-    )
-    recipe = load_recipe(model, root / "Models", overrides)
+    recipe = options.chosen_recipe(given)
     settings = TuneSettings(max_drop, budget, questions, data, evaluation_file(evaluation), restart)
     tuned = run_tune(recipe, root, settings)
     _show(tuned)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from snpe_tools.devices.address import DeviceAddress, parse_addresses
-from snpe_tools.devices.device import PATIENCE, Device, Finished
+from snpe_tools.devices.device import PATIENCE, Device
+from snpe_tools.devices.finished import Finished
 from snpe_tools.devices.shell import Script
 from snpe_tools.devices.transport import Stream, Transport
 from snpe_tools.errors import DeviceError, UsageError

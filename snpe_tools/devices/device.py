@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import codecs
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from snpe_tools.devices.address import DeviceAddress
 from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.conversation import OverTimeError, Sink, StoppedError, converse
+from snpe_tools.devices.finished import KEPT, Finished, Output
 from snpe_tools.devices.shell import Script, command_text
 from snpe_tools.devices.transport import Transport
 from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
 from snpe_tools.files import whole_file
-from snpe_tools.progress import Advance, printable, unwatched
+from snpe_tools.progress import Advance, unwatched
 
 PATIENCE = 20.0
 """Seconds of silence after which a device is asked whether it is still there."""
 MINUTE = 60.0
 _ROOT = """if [ -w /data/local/tmp ]; then echo /data/local/tmp/snpe-tools
 else echo "${XDG_CACHE_HOME:-$HOME/.cache}/snpe-tools"; fi"""
-_KEPT = 1 << 20
 _PULLED = 1 << 30
 LISTED = 256 << 20
 """Characters that a list of files may have."""
 _CHUNK = 1 << 16
-_SIGNALLED, _ABSENT = 128, 127
+_ABSENT = 127
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large", "ENOSPC", "Wrote only ")
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended on a device.
-
-    Attributes:
-        command: what was run, as text for a shell.
-        status: exit status as its shell saw it: 126 not executable, 127 not found, 128 + n killed by signal n.
-        output: both its outputs in order, as text; of long ones only the end.
-    """
-
-    command: str
-    status: int
-    output: str
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in words: "exit status 3", "killed by SIGKILL"."""
-        number = self.status - _SIGNALLED
-        known = {int(one): one.name for one in signal.Signals}
-        return f"killed by {known[number]}" if number in known else f"exit status {self.status}"
-
-    def tail(self, lines: int = 8) -> str:
-        """The last lines it printed, indented, one per line, as a terminal may show them."""
-        kept = [line.expandtabs().rstrip() for line in self.output.split("\n") if line.strip()][-lines:]
-        return "".join(f"\n    {printable(line)}" for line in kept)
 
 
 class Device:
@@ -120,7 +90,7 @@ class Device:
         timeout: float = MINUTE,
         on_line: Callable[[str], None] | None = None,
         chunks: Iterable[bytes] = (),
-        keep: int = _KEPT,
+        keep: int = KEPT,
     ) -> Finished:
         """Run a command to its end, whatever its exit status.
 
@@ -138,7 +108,7 @@ class Device:
             DeviceError: it ran past `timeout`.
         """
         text = command_text(command, folder=folder, environment=environment)
-        output = _Output(on_line, keep)
+        output = Output(on_line, keep)
         status = self.stream(text, sink=output.take, timeout=timeout, chunks=chunks)
         return Finished(text, status, output.end())
 
@@ -149,7 +119,7 @@ class Device:
         folder: str = "",
         timeout: float = MINUTE,
         chunks: Iterable[bytes] = (),
-        keep: int = _KEPT,
+        keep: int = KEPT,
     ) -> str:
         """What a command printed that must succeed.
 
@@ -276,35 +246,3 @@ def _read(source: Path, start: int, advance: Advance) -> Iterator[bytes]:
         while chunk := stream.read(_CHUNK):
             yield chunk
             advance(len(chunk))
-
-
-class _Output:
-    """Bytes as text: whole lines to a listener, and the end of it kept."""
-
-    def __init__(self, on_line: Callable[[str], None] | None, keep: int) -> None:
-        self._keep = keep
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._on_line = on_line
-        self._kept: list[str] = []
-        self._length = 0
-        self._line = ""
-
-    def take(self, data: bytes, *, final: bool = False) -> None:
-        text = self._decoder.decode(data, final)
-        self._kept.append(text)
-        self._length += len(text)
-        if self._length > 2 * self._keep:
-            self._kept = ["".join(self._kept)[-self._keep :]]
-            self._length = self._keep
-        if self._on_line:
-            *lines, self._line = (self._line + text).split("\n")
-            for line in lines:
-                self._on_line(line.rstrip("\r"))
-            self._line = self._line[-_KEPT:]
-
-    def end(self) -> str:
-        """All that was kept."""
-        self.take(b"", final=True)
-        if self._on_line and self._line:
-            self._on_line(self._line)
-        return "".join(self._kept)[-self._keep :]

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from snpe_tools.board.main import START
-from snpe_tools.devices.device import Finished
+from snpe_tools.devices.finished import Finished
 from snpe_tools.errors import DeviceError
 from snpe_tools.toolchains.sdk_errors import explain
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from snpe_tools.choices import one_of
 from snpe_tools.dlc.model import Dlc, Tensor
-from snpe_tools.errors import DataError, UsageError
+from snpe_tools.errors import DataError
 from snpe_tools.files import require_file
 
 Version = Literal["1.0.0", "0.6.1"]
@@ -54,10 +55,7 @@ def parse_version(text: str) -> Version:
     Raises:
         UsageError: it names none.
     """
-    for version in VERSIONS:
-        if version == text:
-            return version
-    raise UsageError(f"Unknown encodings format {text!r}.", f"Known formats: {', '.join(VERSIONS)}.")
+    return one_of(VERSIONS, text, "encodings format")
 
 
 def plain_name(name: str) -> str:

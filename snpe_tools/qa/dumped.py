@@ -8,15 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from snpe_tools.errors import RecipeError, TensorError
+from snpe_tools.errors import TensorError
 from snpe_tools.files import read_toml, require_file
 from snpe_tools.qa.answers import FloatArray
 from snpe_tools.qa.features import DOC_STRIDE, MAX_QUERY_LENGTH, SHORTEST, Windows, load_tokenizer, make_windows
 from snpe_tools.qa.inference import Logits
 from snpe_tools.qa.squad import Question
 from snpe_tools.spec import Array
+from snpe_tools.validation import validated
 
 LAYOUT_NAME = "layout.toml"
 _NUMBERS = ("window", "question", "part")
@@ -92,14 +93,7 @@ def load_layout(file: Path) -> Layout:
     Raises:
         RecipeError: it is not TOML, has an unknown key or a wrong value.
     """
-    content = read_toml(require_file(file, "a layout of logits"))
-    try:
-        return Layout(**content)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the layout"
-        known = ", ".join(Layout.model_fields)
-        raise RecipeError(f"{file}: {key}: {first['msg']}.", f"Known keys: {known}.") from problem
+    return validated(Layout, read_toml(require_file(file, "a layout of logits")), str(file))
 
 
 def cut(questions: list[Question], layout: Layout, tokenizer: Path) -> Windows:

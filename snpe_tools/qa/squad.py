@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from snpe_tools.errors import DataError, SetupError
 from snpe_tools.files import cache_folder, require_file, whole_file
+from snpe_tools.validation import validated_json
 
 SHIPPED_QUESTIONS = Path(__file__).parent / "data" / "questions.json"
 SHIPPED_CALIBRATION = Path(__file__).parent / "data" / "calibration.json"
@@ -80,12 +81,12 @@ def load_questions(path: Path) -> list[Question]:
         DataError: not such a document (the place is named), no questions, or an id that appears twice.
     """
     require_file(path, "SQuAD JSON")
-    try:
-        document = _Document.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except ValidationError as problem:
-        raise DataError(
-            f"{path} is not a SQuAD document: {_where(problem)}", "See the format in raw_inputs/README.md."
-        ) from problem
+    document = validated_json(
+        _Document,
+        path.read_bytes().removeprefix(codecs.BOM_UTF8),
+        f"{path} is not a SQuAD document",
+        "See the format in raw_inputs/README.md.",
+    )
     v2 = document.has_unanswerable
     questions = [
         Question(item.id, item.question.strip(), paragraph.context, _texts(item), article.title, _starts(item), v2)
@@ -103,13 +104,6 @@ def _texts(item: _Question) -> tuple[str, ...]:
 
 def _starts(item: _Question) -> tuple[int, ...]:
     return () if item.is_impossible else tuple(answer.answer_start for answer in item.answers)
-
-
-def _where(problem: ValidationError) -> str:
-    first = problem.errors(include_url=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    more = f" (and {problem.error_count() - 1} more)" if problem.error_count() > 1 else ""
-    return f"{place or 'the document'}: {first['msg']}{more}."
 
 
 def _check(questions: Sequence[Question], path: Path) -> None:

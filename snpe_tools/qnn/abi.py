@@ -47,7 +47,6 @@ SYSTEM = {
 }
 """Index of each system function used."""
 
-TENSOR_VERSION_2 = 2
 GRAPH_INFO_VERSION_3 = 3
 BINARY_INFO_VERSION_3 = 3
 MEMORY_RAW = 0

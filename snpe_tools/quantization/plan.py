@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from snpe_tools.errors import RecipeError
 from snpe_tools.files import read_toml, write_text
+from snpe_tools.validation import validated
 
 _HEAD = "# Mixed precision: what computes in 16 bits; all other activations have 8. See docs/quantization.md.\n"
 
@@ -53,13 +54,7 @@ def load_plan(path: Path) -> Plan:
             f"There is no plan {path}, which says what computes in 16 bits.",
             '`snpe-tools tune` finds one; one line by hand does as well: wide = ["Add>LayerNormalization"].',
         )
-    try:
-        return Plan.model_validate(read_toml(path))
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Plan.model_fields)
-        raise RecipeError(f"{path}: {key}: {first['msg']}.", f"Known keys: {known}.") from problem
+    return validated(Plan, read_toml(path), str(path))
 
 
 def save_plan(plan: Plan, path: Path, comment: str = "") -> None:

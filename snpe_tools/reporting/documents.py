@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from snpe_tools.answer_sheet import Sheet, load_sheet
-from snpe_tools.errors import DataError
 from snpe_tools.files import require_file
 from snpe_tools.provenance import Provenance
 from snpe_tools.significance import Pair
 from snpe_tools.tuning.trial import Tuning
+from snpe_tools.validation import Model, validated_json
 from snpe_tools.workspace import Workspace
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class StageRow(BaseModel):
@@ -158,11 +156,6 @@ def load_documents(space: Workspace, layers_file: Path | None = None) -> Documen
     return Documents(accuracy, load_sheet(space.answers), layers, made, tuning)
 
 
-def _load(path: Path, kind: type[_Model]) -> _Model:
+def _load(path: Path, kind: type[Model]) -> Model:
     require_file(path, "what `score` writes")
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: {place}: {first['msg']}.", "Score the model again: make accuracy.") from problem
+    return validated_json(kind, path.read_bytes(), str(path), "Score the model again: make accuracy.")

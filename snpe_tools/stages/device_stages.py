@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from snpe_tools.comparison import Lost, Stage
+from snpe_tools.comparison import Stage
 from snpe_tools.devices import DeviceAddress
 from snpe_tools.errors import UsageError
 from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import LOGITS, Logits
+from snpe_tools.scores import Lost
 from snpe_tools.socs import Soc
 from snpe_tools.stages.device import DeviceRun, Wish
 from snpe_tools.stages.fleet import Fleet, Member, check_rows, look, run_sharded

@@ -18,19 +18,17 @@ from snpe_tools.progress import say
 from snpe_tools.qa.checkpoint import load_fast_tokenizer, load_model
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.metrics import QaScore
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, check_disjoint, load_questions
-from snpe_tools.stages.train import LEAK, identity
+from snpe_tools.qa.squad import SHIPPED_QUESTIONS
 from snpe_tools.training.batches import plan
-from snpe_tools.training.corpus import load_corpus
 from snpe_tools.training.curve import CROSS_ENTROPY
 from snpe_tools.training.distill_settings import AnswerSettings, DistillSettings, TransferSettings
 from snpe_tools.training.distillation import distillation_loss, remembered
 from snpe_tools.training.evaluation import all_logits, score_model
 from snpe_tools.training.hardware import autocast, describe, kind_of, to_device
 from snpe_tools.training.loop import fit
-from snpe_tools.training.state import History, StateFile
+from snpe_tools.training.state import History, StateFile, identity
 from snpe_tools.training.student import new_student
-from snpe_tools.training.task import Task, make_task
+from snpe_tools.training.task import Task, load_task
 from snpe_tools.training.text import joined, read_texts, text_windows
 from snpe_tools.training.writing import Trained, check_output, write_trained
 
@@ -104,10 +102,8 @@ def distill(
         StorageError: no space.
     """
     check_output(output)
-    corpus, asked = load_corpus(data), load_questions(evaluation)
-    check_disjoint(asked, corpus.questions, what="training", hint=LEAK)
     tokenizer = load_fast_tokenizer(settings.teacher)
-    task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings.answers)
+    task = load_task(data, evaluation, tokenizer.backend_tokenizer, settings.answers)
     teacher = _teacher(settings)
     student = to_device(new_student(teacher, settings.student, settings.transfer.seed), settings.answers)
     windows = _unlabelled(text, task.labelled.windows, tokenizer.backend_tokenizer, settings.transfer)
@@ -116,7 +112,7 @@ def distill(
         state.remove()
     first = _transfer(student, teacher, windows, settings.transfer, states[0])
     before = score_model(student, task.evaluation, settings.answers.max_answer_length).f1
-    say(f"  F1 on {len(asked)} questions behind the teacher's head: {before:.2f}")
+    say(f"  F1 on {len(task.evaluation.questions)} questions behind the teacher's head: {before:.2f}")
     second = _answer(student, teacher, task, settings.answers, states[1])
     taught = score_model(teacher, task.evaluation, settings.answers.max_answer_length).f1
     result = write_trained(
@@ -155,9 +151,7 @@ def _states(settings: DistillSettings, data: Path, text: Path, output: Path) -> 
     windows = settings.answers.model_dump(include=_OF_BOTH_LESSONS)
     first = settings.model_copy(update={"answers": AnswerSettings.model_validate(windows)})
     transfer, answers = (
-        StateFile(
-            output.with_name(f"{output.name}.{lesson}-state"), identity(known, data, text, settings.teacher), minutes
-        )
+        StateFile.beside(output, lesson, identity(known, data, text, settings.teacher), minutes)
         for lesson, known, minutes in (
             ("transfer", first, settings.transfer.save_minutes),
             ("training", settings, settings.answers.save_minutes),

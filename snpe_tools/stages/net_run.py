@@ -15,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 
 from snpe_tools import __version__
+from snpe_tools.choices import one_of
 from snpe_tools.errors import ExecutionError, UsageError
 from snpe_tools.files import storage_errors
 from snpe_tools.progress import say
@@ -97,10 +98,7 @@ def parse_level(text: str) -> Level:
     Raises:
         UsageError: there is none of that name.
     """
-    try:
-        return Level(text)
-    except ValueError:
-        raise UsageError(f"Unknown profiling level {text!r}.", f"Known: {', '.join(Level)}.") from None
+    return one_of(Level, text, "profiling level")
 
 
 def parse_cache_mode(text: str) -> bool:
@@ -109,9 +107,7 @@ def parse_cache_mode(text: str) -> bool:
     Raises:
         UsageError: there is none of that name.
     """
-    if text not in _CACHE_MODES:
-        raise UsageError(f"Unknown cache compatibility mode {text!r}.", f"Known: {', '.join(_CACHE_MODES)}.")
-    return text == _CACHE_MODES[-1]
+    return one_of(_CACHE_MODES, text, "cache compatibility mode") == _CACHE_MODES[-1]
 
 
 def net_run(call: NetRun, emit: Emit, *, workers: int = 0, executor: Executor | None = None) -> NetRunResult:

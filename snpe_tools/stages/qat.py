@@ -21,19 +21,17 @@ from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
 from snpe_tools.qa.features import Windows, load_tokenizer
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, check_disjoint, load_questions
+from snpe_tools.qa.squad import SHIPPED_QUESTIONS
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.stages.quantize import constants, write_quantized
-from snpe_tools.stages.train import identity
-from snpe_tools.training.corpus import load_corpus
 from snpe_tools.training.curve import CROSS_ENTROPY, draw_curve
 from snpe_tools.training.distillation import distillation_loss, live
 from snpe_tools.training.evaluation import score_model
 from snpe_tools.training.hardware import describe, to_device
 from snpe_tools.training.loop import fit
 from snpe_tools.training.settings import TrainingSettings
-from snpe_tools.training.state import History, StateFile
-from snpe_tools.training.task import Task, make_task
+from snpe_tools.training.state import History, StateFile, identity
+from snpe_tools.training.task import Task, load_task
 
 if TYPE_CHECKING:
     import onnx
@@ -104,12 +102,9 @@ def qat(
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     settings = settings.model_copy(update={"max_seq_length": input_specs(proto)[0].shape[-1]})
-    task = _task(data, evaluation, tokenizer, settings)
-    state = StateFile(
-        target.with_name(f"{target.name}.training-state"),
-        identity(settings, model, data, str(options)),
-        settings.save_minutes,
-    )
+    task = load_task(data, evaluation, load_tokenizer(tokenizer), settings)
+    known = identity(settings, model, data, str(options))
+    state = StateFile.beside(target, "training", known, settings.save_minutes)
     if restart:
         state.remove()
     decisive = settings.model_dump(mode="json") | {"precision": str(options.precision)}
@@ -123,12 +118,6 @@ def qat(
     )
     state.remove()
     return Trained(*made, history.step, round(history.seconds, 1), len(task.evaluation.questions), *scores)
-
-
-def _task(data: Path, evaluation: Path, tokenizer: Path, settings: TrainingSettings) -> Task:
-    corpus, asked = load_corpus(data), load_questions(evaluation)
-    check_disjoint(asked, corpus.questions, what="training", hint="Evaluate on other questions (--eval).")
-    return make_task(corpus, asked, load_tokenizer(tokenizer), settings)
 
 
 @dataclass(frozen=True)

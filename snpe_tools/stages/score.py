@@ -11,16 +11,7 @@ from typing import Any
 import numpy as np
 
 from snpe_tools.answer_sheet import save_sheet
-from snpe_tools.comparison import (
-    DEFAULT_MAX_DROP,
-    FLOAT_STAGE,
-    Scores,
-    Stage,
-    compare,
-    emulator_stage,
-    onnx_stage,
-    spread_sample,
-)
+from snpe_tools.comparison import FLOAT_STAGE, Stage, compare, spread_sample
 from snpe_tools.devices.address import Targets
 from snpe_tools.files import write_json
 from snpe_tools.precision import Precision
@@ -30,10 +21,12 @@ from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
 from snpe_tools.qa.squad import evaluation_file, load_questions
 from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
+from snpe_tools.scores import DEFAULT_MAX_DROP, Scores
 from snpe_tools.socs import Soc
 from snpe_tools.stages.build import build_dlc, build_prepared, choose_for, float_source
 from snpe_tools.stages.device import Wish
 from snpe_tools.stages.device_stages import DeviceStages
+from snpe_tools.stages.host_stages import emulator_stage, onnx_stage
 from snpe_tools.stages.inputs import write_windows
 from snpe_tools.stages.layerwise import compare_layers
 from snpe_tools.workspace import Workspace

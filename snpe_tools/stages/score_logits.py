@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from snpe_tools.comparison import DEFAULT_MAX_DROP, Scores, Stage, compare
+from snpe_tools.comparison import Stage, compare
 from snpe_tools.errors import UsageError
 from snpe_tools.qa.dumped import LAYOUT_NAME, NET_RUN, Layout, cut, load_layout, read_logits
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import Logits
 from snpe_tools.qa.squad import evaluation_file, load_questions
+from snpe_tools.scores import DEFAULT_MAX_DROP, Scores
 
 
 def score_logits(

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel
-
-from snpe_tools.files import sha256
 from snpe_tools.progress import say
-from snpe_tools.provenance import versions
 from snpe_tools.qa.checkpoint import load_base, load_fast_tokenizer
 from snpe_tools.qa.metrics import QaScore
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, check_disjoint, load_questions
-from snpe_tools.training.corpus import load_corpus
+from snpe_tools.qa.squad import SHIPPED_QUESTIONS
 from snpe_tools.training.curve import CROSS_ENTROPY
 from snpe_tools.training.hardware import describe, to_device
 from snpe_tools.training.loop import fit
 from snpe_tools.training.settings import TrainingSettings
-from snpe_tools.training.state import History, StateFile
-from snpe_tools.training.task import Task, make_task
+from snpe_tools.training.state import History, StateFile, identity
+from snpe_tools.training.task import Task, load_task
 from snpe_tools.training.tensors import answer_loss
 from snpe_tools.training.writing import Trained, check_output, write_trained
-
-_NOT_DECISIVE: dict[str, Any] = {"save_minutes": True, "transfer": {"save_minutes"}, "answers": {"save_minutes"}}
-LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
 
 
 @dataclass(frozen=True)
@@ -80,13 +69,10 @@ def train(
         StorageError: no space.
     """
     check_output(output)
-    corpus, asked = load_corpus(data), load_questions(evaluation)
-    check_disjoint(asked, corpus.questions, what="training", hint=LEAK)
     tokenizer = load_fast_tokenizer(settings.base)
-    task = make_task(corpus, asked, tokenizer.backend_tokenizer, settings)
+    task = load_task(data, evaluation, tokenizer.backend_tokenizer, settings)
     model = to_device(load_base(settings.base, settings.dropout, settings.seed), settings)
-    known = identity(settings, data, settings.base)
-    state = StateFile(output.with_name(f"{output.name}.training-state"), known, settings.save_minutes)
+    state = StateFile.beside(output, "training", identity(settings, data, settings.base), settings.save_minutes)
     if restart:
         state.remove()
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(model, settings)}")
@@ -99,14 +85,6 @@ def train(
     )
     state.remove()
     return result
-
-
-def identity(settings: BaseModel, *sources: Path | str) -> str:
-    """What must be equal for a run to go on: all that decides the result. Of files and folders, their content."""
-    decisive = settings.model_dump(mode="json", exclude=_NOT_DECISIVE)
-    contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
-    text = json.dumps([decisive, contents, versions()["torch"], versions()["transformers"]], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _result(output: Path, history: History, task: Task, score: QaScore) -> TrainResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snpe_tools.errors import UsageError
+from snpe_tools.choices import one_of
 from snpe_tools.progress import say
 from snpe_tools.toolchains import Toolchain
 from snpe_tools.toolchains.sdk_versions import Family
@@ -26,8 +26,7 @@ def choose(name: str = AUTO, *, sdk_python: str = "", sdk_tools: Family | None =
     from snpe_tools.toolchains.sdk import SdkTools
     from snpe_tools.toolchains.sdk_environment import find_sdk, root_variable
 
-    if name not in {AUTO, PYPI, SDK}:
-        raise UsageError(f"Unknown toolchain {name!r}.", "Known toolchains: pypi, sdk.")
+    one_of((AUTO, PYPI, SDK), name, "toolchain")
     variable = root_variable()
     if name == PYPI or (name == AUTO and not variable):
         return PyPI()

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from snpe_tools.errors import SetupError, UsageError
+from snpe_tools.choices import one_of
+from snpe_tools.errors import SetupError
 
 Family = Literal["snpe", "qairt"]
 FAMILIES: tuple[Family, ...] = ("snpe", "qairt")
@@ -75,12 +76,7 @@ def parse_family(text: str) -> Family | None:
     Raises:
         UsageError: neither snpe nor qairt.
     """
-    for family in FAMILIES:
-        if family == text:
-            return family
-    if text:
-        raise UsageError(f"Unknown SDK tools {text!r}.", f"Known: {', '.join(FAMILIES)}.")
-    return None
+    return one_of(FAMILIES, text, "SDK tools") if text else None
 
 
 def dialect_of(version: Version) -> Dialect:

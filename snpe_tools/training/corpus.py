@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from snpe_tools.errors import DataError
 from snpe_tools.files import require_file
 from snpe_tools.progress import say
 from snpe_tools.qa.squad import Question, load_questions
 from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.validation import validated_json
 
 
 class _Row(BaseModel):
@@ -67,12 +68,8 @@ def _rows(path: Path) -> list[tuple[Question, str]]:
     found = []
     try:
         for number, line in enumerate(_lines(path), 1):
-            row = _Row.model_validate_json(line)
+            row = validated_json(_Row, line, f"{path}, line {number}")
             found.append((_question(row, number), row.source))
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}, line {number}: {place or 'the row'}: {first['msg']}.") from problem
     except (lzma.LZMAError, EOFError, UnicodeDecodeError) as problem:
         raise DataError(f"{path} is damaged or cut off: {problem}.") from problem
     return found

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from snpe_tools.errors import RecipeError
-from snpe_tools.files import read_toml, require_file
-from snpe_tools.training.settings import LoopSettings, Share, TrainingSettings
+from snpe_tools.training.settings import LoopSettings, Share, TrainingSettings, combined
+from snpe_tools.validation import validated
 
 
 class StudentShape(BaseModel):
@@ -108,20 +108,9 @@ def load_distill_settings(file: Path | None, overrides: Mapping[str, Any]) -> Di
     Raises:
         RecipeError: not TOML, an unknown key, a wrong value, or no teacher.
     """
-    content = read_toml(require_file(file, "a distillation recipe")) if file else {}
-    given = {key: value for key, value in overrides.items() if value is not None}
-    if file and content.get("teacher") and (file.parent / str(content["teacher"])).is_dir():
-        content["teacher"] = str(file.parent / str(content["teacher"]))
-    try:
-        return DistillSettings.model_validate(_arranged({**content, **given}))
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(
-            f"{file or 'The distillation settings'}: {f'{key}: ' if key else ''}{words}.",
-            "generating_model/mobilebert-qa.toml shows every table.",
-        ) from problem
+    content = combined(file, overrides, "teacher")
+    what, hint = str(file or "The distillation settings"), "generating_model/mobilebert-qa.toml shows every table."
+    return validated(DistillSettings, _arranged(content), what, hint)
 
 
 def _arranged(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from snpe_tools.errors import RecipeError
 from snpe_tools.files import read_toml, require_file
+from snpe_tools.validation import validated
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -84,16 +84,20 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSe
     Raises:
         RecipeError: not TOML, an unknown key, a wrong value, or no base.
     """
+    content = combined(file, overrides, "base")
+    return validated(TrainingSettings, content, str(file or "The training settings"))
+
+
+def combined(file: Path | None, overrides: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+    """Content of a TOML file, if there is one, with overrides on top; None means "not given".
+
+    Args:
+        checkpoint: the key that names one; a folder beside the file is meant from there.
+
+    Raises:
+        RecipeError: not TOML.
+    """
     content = read_toml(require_file(file, "a training recipe")) if file else {}
-    if file and content.get("base") and (file.parent / str(content["base"])).is_dir():
-        content["base"] = str(file.parent / content["base"])
-    given = {key: value for key, value in overrides.items() if value is not None}
-    try:
-        return TrainingSettings.model_validate({**content, **given})
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(
-            f"{file or 'The training settings'}: {key}: {first['msg']}.",
-            f"Known keys: {', '.join(TrainingSettings.model_fields)}.",
-        ) from problem
+    if file and content.get(checkpoint) and (file.parent / str(content[checkpoint])).is_dir():
+        content[checkpoint] = str(file.parent / str(content[checkpoint]))
+    return content | {key: value for key, value in overrides.items() if value is not None}

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel
 
 from snpe_tools.errors import InputError, UsageError
-from snpe_tools.files import whole_file
+from snpe_tools.files import sha256, whole_file
+from snpe_tools.provenance import versions
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
+
+_NOT_DECISIVE: dict[str, Any] = {"save_minutes": True, "transfer": {"save_minutes"}, "answers": {"save_minutes"}}
+
+
+def identity(settings: BaseModel, *sources: Path | str) -> str:
+    """What must be equal for a run to go on: all that decides the result. Of files and folders, their content."""
+    decisive = settings.model_dump(mode="json", exclude=_NOT_DECISIVE)
+    contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
+    text = json.dumps([decisive, contents, versions()["torch"], versions()["transformers"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass
@@ -40,13 +55,18 @@ class StateFile:
 
     Args:
         path: where it is kept while the run lasts.
-        identity: settings and data of the run; a state of another run is refused.
+        identity: of the run; a state of another one is refused.
         save_minutes: how often `keep` writes.
     """
 
     def __init__(self, path: Path, identity: str, save_minutes: float) -> None:
         self.path, self._identity, self._pause = path, identity, 60 * save_minutes
         self._saved = time.monotonic()
+
+    @classmethod
+    def beside(cls, output: Path, lesson: str, identity: str, save_minutes: float) -> Self:
+        """The state of one lesson of the run that writes `output`."""
+        return cls(output.with_name(f"{output.name}.{lesson}-state"), identity, save_minutes)
 
     def restore(self, model: nn.Module, optimizer: Optimizer) -> History:
         """Put model, optimizer and random numbers where the last run left them; a new history without one.

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snpe_tools.qa.features import Windows, make_windows
-from snpe_tools.qa.squad import Question
+from snpe_tools.qa.squad import Question, check_disjoint, load_questions
 from snpe_tools.training.batches import Batches, plan
-from snpe_tools.training.corpus import Corpus, choose
+from snpe_tools.training.corpus import Corpus, choose, load_corpus
 from snpe_tools.training.labels import Labelled, label, with_answer
 from snpe_tools.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+_LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,17 @@ class Task:
     steps: Batches
     sources: Mapping[str, int]
     evaluation: Windows
+
+
+def load_task(data: Path, evaluation: Path, tokenizer: Tokenizer, settings: TrainingSettings) -> Task:
+    """What there is to learn from `data`, scored on `evaluation`.
+
+    Raises:
+        DataError: questions that cannot be read, a passage in both, or a source that `data` does not have.
+    """
+    corpus, asked = load_corpus(data), load_questions(evaluation)
+    check_disjoint(asked, corpus.questions, what="training", hint=_LEAK)
+    return make_task(corpus, asked, tokenizer, settings)
 
 
 def make_task(corpus: Corpus, asked: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings) -> Task:

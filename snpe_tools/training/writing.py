@@ -38,6 +38,12 @@ class Trained:
     losses: Mapping[str, Sequence[float]]
 
 
+def model_name(checkpoint: Path) -> str:
+    """Name of the model that a checkpoint folder is of: `Models/<model>/checkpoint`, or its own."""
+    folder = checkpoint.absolute()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
+
+
 def check_output(output: Path) -> None:
     """Whether `write_trained` may replace `output`: asked before training, which takes hours.
 
@@ -67,7 +73,7 @@ def write_trained(
         save_checkpoint(model, trained.tokenizer, folder, settings.save_dtype)
         written = to_device(load_model(str(folder)), settings)
         made = judge(score_model(written, task.evaluation, settings.max_answer_length))
-        draw_curve(trained.losses, folder / CURVE, f"Training loss of {output.name}")
+        draw_curve(trained.losses, folder / CURVE, f"Training loss of {model_name(output)}")
         document = {
             "result": {**asdict(made), "checkpoint": output.name},  # type: ignore[call-overload]
             **facts,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,23 @@ FAMILIES: dict[str, dict[str, Any]] = {
 def _emulator() -> None:
     """Without the runtime these tests cannot say anything: fail, do not skip."""
     assert library_folder().is_dir()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of a size such as "400k"."""
+    with ExitStack() as stack:
+
+        def mount(size: str) -> Path:
+            folder = tmp_path / "small"
+            folder.mkdir()
+            command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("mounting a small file system needs root")
+            stack.callback(lambda: subprocess.run(["umount", folder], check=True))
+            return folder
+
+        yield mount
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +105,20 @@ def exported(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str
             target = tmp_path_factory.mktemp(f"{family}-onnx") / f"{family}.onnx"
             made[family] = export(str(checkpoint(family)), target, sequence_length=SEQUENCE).onnx
         return made[family]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Makes a root folder with the recipe of one model, `tiny`, in which nothing was built yet."""
+
+    def make(name: str) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        (root / "Models" / "tiny").mkdir(parents=True)
+        recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 8\n'
+        (root / "Models" / "tiny" / "recipe.toml").write_text(recipe)
+        return root
 
     return make
 

@@ -24,11 +24,20 @@ STARTED = Script("echo started; sleep 600")
 """What breaks it begins when its line has come, so that a slow machine does not matter."""
 
 
-@pytest.fixture(autouse=True)
-def _own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with running.own_server(tmp_path / "android", monkeypatch):
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One for all tests, since adb takes three seconds to start it."""
+    with pytest.MonkeyPatch.context() as patch, running.own_server(tmp_path_factory.mktemp("android"), patch):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_attached() -> Iterator[None]:
+    yield
+    running.adb("disconnect")
 
 
 @pytest.fixture

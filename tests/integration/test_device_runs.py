@@ -28,13 +28,10 @@ from tests import device_double, sshd
 from tests.adb_device import running
 from tests.integration.conftest import Tiny
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 WINDOWS = 3
 NASTY = 'it\'s a "$(touch pwned)"; rm -rf x\n&'
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +212,7 @@ def test_a_skel_that_the_dsp_does_not_find(
     phone: str, model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With colons in ADSP_LIBRARY_PATH the DSP finds nothing."""
-    broken = "snpe_tools.devices.runtimes.snpe.libraries"
+    broken = "snpe_tools.devices.runtimes.net_run.libraries"
     monkeypatch.setattr(
         broken, lambda folder, **_: {"LD_LIBRARY_PATH": str(folder), "ADSP_LIBRARY_PATH": f"{folder}:/dsp"}
     )

@@ -14,6 +14,8 @@ from snpe_tools.cli.main import app
 from snpe_tools.errors import ExecutionError, UsageError
 from tests import device_double
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 QUESTIONS = "4"
 _VIEWER = """#!/bin/sh
 while [ $# -gt 0 ]; do case $1 in --input_log) LOG=$2 ;; --output) OUT=$2 ;; esac; shift; done
@@ -27,11 +29,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("root")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     device_double.make_phone(tmp_path / "phone")
@@ -43,7 +40,7 @@ def command(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def score(root: Path, checkpoint: Callable[[str], Path]) -> Callable[..., Result]:
     recipe = ("--checkpoint", checkpoint("bert"), "--seq", 48, "--precision", "fp16", "--toolchain", "pypi")
 
@@ -170,10 +167,12 @@ def test_old_bundles_are_collected(tmp_path: Path) -> None:
     assert [bundle.name for bundle in bundles.iterdir()] == ["dlc-new"]
 
 
-@pytest.fixture
-def built(score: Callable[..., Result], root: Path, tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def built(score: Callable[..., Result], root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A DLC, and a list of raw inputs for it."""
-    assert score(f"fake:{tmp_path / 'any'}").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        assert score(f"fake:{tmp_path_factory.mktemp('any')}").exit_code == 0
     (listed,) = (root / "raw_inputs" / "tiny" / "dlc-fp16.devices" / "inputs").glob("list.txt")
     return root / "Models" / "tiny" / "tiny.fp16.sm8650.dlc", listed
 

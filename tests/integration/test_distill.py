@@ -17,9 +17,9 @@ from snpe_tools.errors import CheckpointError, DataError, InputError, RecipeErro
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.stages.distill import DistillResult, distill
 from snpe_tools.stages.train import train
-from snpe_tools.training import loop
 from snpe_tools.training.distill_settings import DistillSettings
 from snpe_tools.training.settings import TrainingSettings
+from tests.integration.killing import killed_at_step
 
 SEQUENCE = 48
 STUDENT = {
@@ -81,24 +81,30 @@ def test_a_tiny_student_learns_both_lessons(
     assert not list(tmp_path.glob("*-state"))
 
 
+@pytest.fixture(scope="module")
+def whole(
+    teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path_factory: pytest.TempPathFactory
+) -> DistillResult:
+    """What a run makes that nobody kills."""
+    folder = tmp_path_factory.mktemp("whole") / "student"
+    return distill(settings(teacher), easy_questions, text, folder, evaluation=held_out)
+
+
 @pytest.mark.parametrize("step", [3, 90])
 def test_a_run_killed_in_either_lesson_goes_on_with_the_same_result(
+    whole: DistillResult,
     teacher: Path,
     text: Path,
     easy_questions: Path,
     held_out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
     step: int,
 ) -> None:
     chosen = settings(teacher, save_minutes=1e-9)
-    whole = distill(chosen, easy_questions, text, tmp_path / "whole", evaluation=held_out)
     assert step < whole.transfer_steps or whole.transfer_steps < step < whole.transfer_steps + whole.answer_steps
-    with monkeypatch.context() as patch:
-        _die_at_step(patch, step)
-        with pytest.raises(KeyboardInterrupt):
-            distill(chosen, easy_questions, text, tmp_path / "killed", evaluation=held_out)
+    with killed_at_step(step):
+        distill(chosen, easy_questions, text, tmp_path / "killed", evaluation=held_out)
     assert not (tmp_path / "killed").exists()
     capfd.readouterr()
     resumed = distill(chosen, easy_questions, text, tmp_path / "killed", evaluation=held_out)
@@ -108,33 +114,17 @@ def test_a_run_killed_in_either_lesson_goes_on_with_the_same_result(
         np.testing.assert_array_equal(values, weights(resumed)[name], name)
 
 
-def _die_at_step(patch: pytest.MonkeyPatch, step: int) -> None:
-    original = loop._step
-    done: list[int] = []
-
-    def dying(*arguments: Any) -> tuple[float, int]:
-        if len(done) == step:
-            raise KeyboardInterrupt
-        done.append(1)
-        return original(*arguments)
-
-    patch.setattr(loop, "_step", dying)
-
-
 def test_the_first_lesson_is_kept_for_another_second_one(
     teacher: Path,
     text: Path,
     easy_questions: Path,
     held_out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
     chosen = settings(teacher, epochs=1)
-    with monkeypatch.context() as patch:
-        _die_at_step(patch, 21)
-        with pytest.raises(KeyboardInterrupt):
-            distill(chosen, easy_questions, text, tmp_path / "student", evaluation=held_out)
+    with killed_at_step(21):
+        distill(chosen, easy_questions, text, tmp_path / "student", evaluation=held_out)
     answers = chosen.answers.model_copy(update={"learning_rate": 5e-4, "epochs": 2, "teacher_weight": 0.5})
     other = chosen.model_copy(update={"answers": answers})
     made = distill(other, easy_questions, text, tmp_path / "student", evaluation=held_out)
@@ -143,14 +133,10 @@ def test_the_first_lesson_is_kept_for_another_second_one(
 
 
 def test_a_state_of_other_settings_is_refused_until_restart(
-    teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: Path, text: Path, easy_questions: Path, held_out: Path, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        _die_at_step(patch, 2)
-        with pytest.raises(KeyboardInterrupt):
-            distill(
-                settings(teacher, save_minutes=1e-9), easy_questions, text, tmp_path / "student", evaluation=held_out
-            )
+    with killed_at_step(2):
+        distill(settings(teacher, save_minutes=1e-9), easy_questions, text, tmp_path / "student", evaluation=held_out)
     other = settings(teacher, learning_rate=1e-3, epochs=1)
     with pytest.raises(UsageError, match="other settings"):
         distill(other, easy_questions, text, tmp_path / "student", evaluation=held_out)

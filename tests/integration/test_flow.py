@@ -17,19 +17,12 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools.answer_sheet import load_sheet
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from snpe_tools.workspace import Workspace
-from tests.integration.conftest import SEQUENCE
 from tests.notebooks import execute, outputs
-
-Tool = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
-    folder = tmp_path_factory.mktemp("flow")
-    (folder / "Models" / "tiny").mkdir(parents=True)
-    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 8\n'
-    (folder / "Models" / "tiny" / "recipe.toml").write_text(recipe)
-    return folder
+def root(new_root: Callable[[str], Path]) -> Path:
+    return new_root("flow")
 
 
 def _command(root: Path, *arguments: str) -> list[str]:
@@ -202,7 +195,7 @@ def test_the_accuracy_notebook_runs_from_top_to_bottom(
 def test_the_gate_refuses_with_its_own_exit_code(root: Path) -> None:
     """Random weights at 8 bits lose more than nothing; the table and the JSON still come."""
     shown = tool(
-        root, "score", "--max-drop", "0", "--questions", "40", "--precision", "w8a8", "--method", "percentile", "--json"
+        root, "score", "--max-drop", "0", "--questions", "20", "--precision", "w8a8", "--method", "percentile", "--json"
     )
     document = json.loads(shown.stdout)
     assert (shown.returncode, document["passed"]) == (6, False)
@@ -217,14 +210,10 @@ def test_calibration_on_the_evaluated_passages_is_refused(root: Path) -> None:
     assert shown.returncode == 3
 
 
-def test_two_builds_at_once_do_not_harm_each_other(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "Models" / "tiny").mkdir(parents=True)
-    recipe = (root / "Models" / "tiny" / "recipe.toml").read_bytes()
-    (tmp_path / "Models" / "tiny" / "recipe.toml").write_bytes(recipe)
+def test_two_builds_at_once_do_not_harm_each_other(new_root: Callable[[str], Path]) -> None:
+    root = new_root("two builds")
     running = [
-        subprocess.Popen(
-            _command(tmp_path, "build", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(_command(root, "build", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     ended = [process.communicate(timeout=300) for process in running]
@@ -234,19 +223,17 @@ def test_two_builds_at_once_do_not_harm_each_other(root: Path, tmp_path: Path) -
     assert sorted(map(tuple, fresh)) == [(False,), (True,)]
 
 
-def test_an_interrupted_build_leaves_whole_artefacts_and_carries_on(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "Models" / "tiny").mkdir(parents=True)
-    recipe = (root / "Models" / "tiny" / "recipe.toml").read_bytes()
-    (tmp_path / "Models" / "tiny" / "recipe.toml").write_bytes(recipe)
-    process = subprocess.Popen(_command(tmp_path, "build"), stderr=subprocess.PIPE, text=True, start_new_session=True)
+def test_an_interrupted_build_leaves_whole_artefacts_and_carries_on(new_root: Callable[[str], Path]) -> None:
+    root = new_root("interrupted")
+    process = subprocess.Popen(_command(root, "build"), stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("Models/tiny/*.ranges.json")) and time.monotonic() < deadline:
+    while not list(root.glob("Models/tiny/*.ranges.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, words = process.communicate(timeout=30)
     assert process.returncode == 130, words
     assert "Traceback" not in words
-    assert not list(tmp_path.rglob("*.part"))
-    after = _fresh(tool(tmp_path, "build", "--json"))
+    assert not list(root.rglob("*.part"))
+    after = _fresh(tool(root, "build", "--json"))
     assert after["export"]
     assert not after["prepare"]

@@ -29,11 +29,11 @@ from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.stages.qat import _pair, _write, qat
 from snpe_tools.stages.run import read_results
 from snpe_tools.stages.train import train
-from snpe_tools.training import loop
 from snpe_tools.training.fake_quantization import quantize_activation
 from snpe_tools.training.onnx_module import GraphFunction
 from snpe_tools.training.settings import TrainingSettings
 from tests.integration.conftest import FAMILIES, SEQUENCE
+from tests.integration.killing import killed_at_step
 
 W8A8 = QuantizationOptions(Precision.parse("w8a8"))
 
@@ -131,23 +131,11 @@ def test_the_command_trains(float_model: Path, easy_questions: Path, held_out: P
     ]
 
 
-def test_a_killed_run_goes_on(
-    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_goes_on(float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path) -> None:
     tokenizer, chosen = float_model.with_suffix(".tokenizer.json"), settings(save_minutes=1e-9)
     whole = qat(float_model, tokenizer, easy_questions, tmp_path / "a.qdq.onnx", chosen, W8A8, evaluation=held_out)
-    original, done = loop._step, []
-
-    def dying(*arguments: Any) -> tuple[float, int]:
-        done.append(1)
-        if len(done) == 5:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", dying)
-        with pytest.raises(KeyboardInterrupt):
-            qat(float_model, tokenizer, easy_questions, tmp_path / "b.qdq.onnx", chosen, W8A8, evaluation=held_out)
+    with killed_at_step(4):
+        qat(float_model, tokenizer, easy_questions, tmp_path / "b.qdq.onnx", chosen, W8A8, evaluation=held_out)
     assert not (tmp_path / "b.qdq.onnx").exists()
     again = qat(float_model, tokenizer, easy_questions, tmp_path / "b.qdq.onnx", chosen, W8A8, evaluation=held_out)
     assert whole.qdq.read_bytes() == again.qdq.read_bytes()

@@ -11,23 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import SEQUENCE
-
 SOCS = "sm8350,sm8450,sm8550,sm8750,sm8850"
+QUESTIONS = 6
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
-    folder = tmp_path_factory.mktemp("matrix")
-    (folder / "Models" / "tiny").mkdir(parents=True)
-    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 8\n'
-    (folder / "Models" / "tiny" / "recipe.toml").write_text(recipe)
-    return folder
+def root(new_root: Callable[[str], Path]) -> Path:
+    return new_root("matrix")
 
 
 @pytest.fixture(scope="module")
 def scored(root: Path) -> tuple[dict[str, Any], str]:
-    command = f"-m snpe_tools score --model tiny --max-drop 100 --questions 12 --json --soc {SOCS} --root".split()
+    command = (
+        f"-m snpe_tools score --model tiny --max-drop 100 --questions {QUESTIONS} --json --soc {SOCS} --root".split()
+    )
     shown = subprocess.run([sys.executable, *command, str(root)], capture_output=True, text=True, check=True)
     return json.loads(shown.stdout), shown.stderr
 
@@ -56,10 +53,10 @@ def test_the_document_says_where_they_differ(scored: tuple[dict[str, Any], str])
         ("dlc-w8a16@host:sm8350", "dlc-w8a16@host:sm8850"),
     ]
     for found in pairs.values():
-        assert found["questions"] == 12
+        assert found["questions"] == QUESTIONS
         assert 0 <= found["equal_logits"] < 100
         assert 0 < found["largest"] < 1
-        assert len(found["differing"]) == round(12 * (1 - found["equal_answers"] / 100))
+        assert len(found["differing"]) == round(QUESTIONS * (1 - found["equal_answers"] / 100))
     assert "dlc-w8a16@host:sm8350 / dlc-w8a16@host:sm8550: " in words
 
 
@@ -76,7 +73,7 @@ if __name__ == "__main__":
     root = Path({str(root)!r})
     recipe = load_recipe("tiny", root / "Models", {{"socs": {SOCS!r}}})
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        scored = score(recipe, root, questions=12, max_drop=100, executor=client.get_executor())
+        scored = score(recipe, root, questions={QUESTIONS}, max_drop=100, executor=client.get_executor())
     Path("out.json").write_text(json.dumps(scored.document))
 """
     (tmp_path / "cluster.py").write_text(script)

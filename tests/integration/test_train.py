@@ -16,8 +16,8 @@ from snpe_tools.cli.main import app
 from snpe_tools.errors import CheckpointError, DataError, ExecutionError, InputError, RecipeError, UsageError
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
 from snpe_tools.stages.train import TrainResult, train
-from snpe_tools.training import loop
 from snpe_tools.training.settings import TrainingSettings
+from tests.integration.killing import killed_at_step
 
 SEQUENCE = 48
 
@@ -51,15 +51,12 @@ def test_a_killed_run_goes_on_with_the_same_result(
     easy_questions: Path,
     held_out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: Any,
 ) -> None:
     chosen = settings(base("bert"), epochs=2, dropout=0.1, save_dtype="float32", save_minutes=1e-9)
     whole = train(chosen, easy_questions, tmp_path / "whole", evaluation=held_out)
-    with monkeypatch.context() as patch:
-        _die_at_step(patch, 11)
-        with pytest.raises(KeyboardInterrupt):
-            train(chosen, easy_questions, tmp_path / "killed", evaluation=held_out)
+    with killed_at_step(11):
+        train(chosen, easy_questions, tmp_path / "killed", evaluation=held_out)
     assert not (tmp_path / "killed").exists()
     assert "goes on from the state" in capfd.readouterr().err
     resumed = train(chosen, easy_questions, tmp_path / "killed", evaluation=held_out)
@@ -69,33 +66,17 @@ def test_a_killed_run_goes_on_with_the_same_result(
         np.testing.assert_array_equal(values, weights(resumed)[name], name)
 
 
-def _die_at_step(patch: pytest.MonkeyPatch, step: int) -> None:
-    original = loop._step
-    done: list[int] = []
-
-    def dying(*arguments: Any) -> tuple[float, int]:
-        if len(done) == step:
-            raise KeyboardInterrupt
-        done.append(1)
-        return original(*arguments)
-
-    patch.setattr(loop, "_step", dying)
-
-
 def test_a_state_of_other_settings_is_refused_until_restart(
     base: Callable[[str], Path],
     easy_questions: Path,
     held_out: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     target = tmp_path / "model"
     encoder = base("bert")
     chosen = settings(encoder, epochs=1, save_minutes=1e-9)
-    with monkeypatch.context() as patch:
-        _die_at_step(patch, 2)
-        with pytest.raises(KeyboardInterrupt):
-            train(chosen, easy_questions, target, evaluation=held_out)
+    with killed_at_step(2):
+        train(chosen, easy_questions, target, evaluation=held_out)
     other = settings(encoder, epochs=1, learning_rate=1e-3)
     with pytest.raises(UsageError, match="other settings"):
         train(other, easy_questions, target, evaluation=held_out)
@@ -171,11 +152,13 @@ def test_the_command_trains_and_its_checkpoint_can_be_exported(
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'base = "{base("bert")}"\nmax_seq_length = {SEQUENCE}\nlearning_rate = 2e-3\n')
-    target = tmp_path / "trained"
+    target = tmp_path / "mine" / "checkpoint"
     given = ["train", "--recipe", str(recipe), "--data", str(easy_questions), "--eval", str(held_out)]
     result = CliRunner().invoke(app, [*given, "--epochs", "1", "--batch-size", "64", "-o", str(target), "--json"])
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["steps"] == 7
+    assert "make dlc MODEL=mine" in result.stderr
+    assert "Training loss of mine" in (target / "training.svg").read_text()
     exporting = ["export", str(target), "-o", str(tmp_path / "m.onnx"), "--seq", str(SEQUENCE)]
     exported = CliRunner().invoke(app, exporting)
     assert exported.exit_code == 0, exported.stderr

@@ -29,12 +29,8 @@ ROOMY = 100.0
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
-    folder = tmp_path_factory.mktemp("tune")
-    (folder / "Models" / "tiny").mkdir(parents=True)
-    recipe = f'checkpoint = "{checkpoint("bert")}"\nsequence_length = {SEQUENCE}\ncalibration_windows = 4\n'
-    (folder / "Models" / "tiny" / "recipe.toml").write_text(recipe)
-    return folder
+def root(new_root: Callable[[str], Path]) -> Path:
+    return new_root("tune")
 
 
 def settings(data: Path, max_drop: float = ROOMY, minutes: float = 10, *, restart: bool = False) -> TuneSettings:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snpe_tools.comparison import Scores, Stage, StageScore, compare, spread_sample
+from snpe_tools.comparison import Stage, compare, spread_sample
 from snpe_tools.errors import AccuracyError
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import Logits
 from snpe_tools.qa.squad import Question
+from snpe_tools.scores import Scores, StageScore
 from snpe_tools.significance import Pair
 
 COUNT, LENGTH = 10, 6

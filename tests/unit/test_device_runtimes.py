@@ -1,12 +1,11 @@
-"""What is put on a device, how a run is asked for there, and what a failure means."""
+"""What is put on a device, and how a run is asked for there."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,10 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.devices.address import DeviceAddress, Targets, parse_addresses, parse_targets
-from snpe_tools.devices.device import Finished
+from snpe_tools.devices.address import DeviceAddress, Targets, parse_targets
 from snpe_tools.devices.facts import Facts
-from snpe_tools.devices.failures import failed, find_cause
 from snpe_tools.devices.runtimes import Fetched, Task, Timing, libraries
 from snpe_tools.devices.runtimes.board import BoardRunner
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
@@ -29,11 +26,10 @@ from snpe_tools.devices.runtimes.sdk import find_device_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import unpack
 from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import DeviceError, ExecutionError, InputError, SetupError, UsageError
+from snpe_tools.errors import ExecutionError, SetupError, UsageError
 from snpe_tools.socs import BY_NAME, DEFAULT
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.device_bench import percentile
-from snpe_tools.stages.fleet import Fleet, Member, look, run_sharded
 from tests import device_double
 
 FLOAT = BY_CODE[0x232]
@@ -175,48 +171,6 @@ def test_which_soc_is_meant() -> None:
         choose_soc(replace(PHONE, soc=None), None, fallback=DEFAULT)
 
 
-KNOWN = {
-    "bash: ./x: cannot execute binary file: Exec format error": "another processor",
-    'CANNOT LINK EXECUTABLE "x": library "libSNPE.so" not found': "a library is missing",
-    'CANNOT LINK EXECUTABLE "x": library "libcdsprpc.so" not found': "libcdsprpc.so",
-    "./x: error while loading shared libraries: libSNPE.so: cannot open shared object file": "a library is missing",
-    "/lib/libc.so.6: version `GLIBC_2.35' not found (required by x)": "C library is older",
-    "[ERROR] QnnDsp <E> Failed to load skel, error: 4000": "the DSP did not load its half",
-    "[ERROR] Failed to load skel, error: 1002": "the DSP did not load its half",
-    "Transport layer setup failed: 14001": "the DSP did not load its half",
-    "error_code=1002; error_message=No backend could validate Op=/Mul": "no backend takes an operation",
-    "error_code=1002; error_message=Cache; error_component=Dl": "compiled for another SoC",
-    "No cache record matches HTP_V68_SM7325_2MB": "compiled for another SoC",
-    "error_code=311; error_message=Dlc container is bad": "another generation",
-    "Stub lib id mismatch: expected (v2.31), detected (v2.22)": "different SDK versions",
-    "ModuleNotFoundError: No module named 'json'": "python3 is too old",
-}
-
-
-@pytest.mark.parametrize("text", KNOWN)
-def test_what_is_known_of_a_failure(text: str) -> None:
-    found = find_cause(1, f"before\n{text}\nafter\n")
-    assert found
-    assert KNOWN[text] in found.cause
-    assert found.fix
-
-
-@pytest.mark.parametrize(
-    ("status", "words"), [(126, "cannot be executed"), (127, "is not on the device"), (137, "memory"), (139, "crashed")]
-)
-def test_an_exit_status_alone(status: int, words: str) -> None:
-    found = find_cause(status, "")
-    assert found
-    assert words in found.cause
-    assert find_cause(3, "") is None
-
-
-def test_a_failure_keeps_the_tools_own_words() -> None:
-    problem = failed("adb:A", "snpe-net-run", Finished("x", 137, "one\ntwo\n"), "/here/results.log")
-    assert str(problem).startswith("adb:A: snpe-net-run ended with killed by SIGKILL: something killed it")
-    assert "\n    two\n    The whole log: /here/results.log" in str(problem)
-
-
 def test_the_table_of_the_diagnostics_reader() -> None:
     text = "0,Init,us,443264\n1,Avg_Total_Inference_Time,us,13567\n1,Init,us,9\n2,Text,us,none\nshort\n3,,us,4\n"
     assert parse_table(text) == pytest.approx({"init": 0.443264, "avg_total_inference_time": 0.013567})
@@ -257,54 +211,3 @@ def test_only_libraries_leave_a_wheel(tmp_path: Path) -> None:
     (tmp_path / "w.whl").write_bytes(b"no wheel")
     with pytest.raises(SetupError, match="is damaged"):
         unpack(tmp_path / "w.whl", tmp_path / "out")
-
-
-MEMBERS = [Member(DeviceAddress.parse(f"adb:{name}"), PHONE) for name in "ABC"]
-
-
-class FakeRun:
-    def __init__(self, rows: Sequence[int]) -> None:
-        self.rows = tuple(rows)
-
-
-@pytest.mark.parametrize("broken", [set(), {"adb:A"}, {"adb:A", "adb:C"}], ids=str)
-def test_what_a_device_leaves_the_others_share(broken: set[str]) -> None:
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
-        if str(member) in broken:
-            raise DeviceError(f"round {turn}", address=str(member))
-        return FakeRun(rows)
-
-    shares = list(run_sharded(Fleet({}), MEMBERS, range(10), carry_out))
-    assert sorted(row for share in shares for row in share.rows) == list(range(10))
-    assert all(share.run.rows == share.rows for share in shares)  # type: ignore[attr-defined]
-
-
-def test_a_fleet_that_fails_as_a_whole() -> None:
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
-        raise DeviceError(f"{len(rows)} {turn}", address=str(member))
-
-    with pytest.raises(DeviceError, match="adb:A,adb:B,adb:C: all of them failed"):
-        list(run_sharded(Fleet({}), MEMBERS, range(10), carry_out))
-
-
-def test_more_devices_than_rows() -> None:
-    seen: list[Future[None]] = []
-
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:  # noqa: ARG001
-        seen.append(Future())
-        return FakeRun(rows)
-
-    shares = list(run_sharded(Fleet({}), MEMBERS, range(2), carry_out))
-    assert [share.rows for share in shares] == [(0,), (1,)]
-    assert len(seen) == 2
-
-
-def test_every_device_is_there_once(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "device")
-    names = [f"fake:{tmp_path / name}" for name in ("device", "link", "other")]
-    found = look(parse_addresses(",".join(names)))
-    assert [str(member) for member in found] == [names[0], names[2]]
-    assert all(member.facts for member in found)
-    (tmp_path / "file").write_text("no folder")
-    (broken,) = look(parse_addresses(f"fake:{tmp_path / 'file'}"))
-    assert isinstance(broken.problem, InputError)

@@ -17,20 +17,7 @@ from snpe_tools.devices.fake import FakeTransport, Faults
 from snpe_tools.devices.transfer import send_files
 from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def transport(tmp_path: Path) -> FakeTransport:
-    return FakeTransport(tmp_path / "device")
-
-
-@pytest.fixture
-def device(transport: FakeTransport) -> Device:
-    return Device(transport)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def _files(folder: Path, count: int = 50, size: int = 4608) -> dict[str, Path]:

@@ -1,19 +1,54 @@
-"""What a device's failure is told as, and that no row of a shared data set is lost or counted twice."""
+"""What a device's failure is told as."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from snpe_tools.devices import DeviceAddress
-from snpe_tools.devices.failures import find_cause
-from snpe_tools.errors import ExecutionError
-from snpe_tools.stages.fleet import Fleet, Member, Share, check_rows, run_sharded
+from snpe_tools.devices.failures import failed, find_cause
+from snpe_tools.devices.finished import Finished
 
 OUR_NOTE = "graph: compiled, since its cache cannot be used: the cache was compiled for SoC 43"
+
+KNOWN = {
+    "bash: ./x: cannot execute binary file: Exec format error": "another processor",
+    'CANNOT LINK EXECUTABLE "x": library "libSNPE.so" not found': "a library is missing",
+    'CANNOT LINK EXECUTABLE "x": library "libcdsprpc.so" not found': "libcdsprpc.so",
+    "./x: error while loading shared libraries: libSNPE.so: cannot open shared object file": "a library is missing",
+    "/lib/libc.so.6: version `GLIBC_2.35' not found (required by x)": "C library is older",
+    "[ERROR] QnnDsp <E> Failed to load skel, error: 4000": "the DSP did not load its half",
+    "[ERROR] Failed to load skel, error: 1002": "the DSP did not load its half",
+    "Transport layer setup failed: 14001": "the DSP did not load its half",
+    "error_code=1002; error_message=No backend could validate Op=/Mul": "no backend takes an operation",
+    "error_code=1002; error_message=Cache; error_component=Dl": "compiled for another SoC",
+    "No cache record matches HTP_V68_SM7325_2MB": "compiled for another SoC",
+    "error_code=311; error_message=Dlc container is bad": "another generation",
+    "Stub lib id mismatch: expected (v2.31), detected (v2.22)": "different SDK versions",
+    "ModuleNotFoundError: No module named 'json'": "python3 is too old",
+}
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_what_is_known_of_a_failure(text: str) -> None:
+    found = find_cause(1, f"before\n{text}\nafter\n")
+    assert found
+    assert KNOWN[text] in found.cause
+    assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(126, "cannot be executed"), (127, "is not on the device"), (137, "memory"), (139, "crashed")]
+)
+def test_an_exit_status_alone(status: int, words: str) -> None:
+    found = find_cause(status, "")
+    assert found
+    assert words in found.cause
+    assert find_cause(3, "") is None
+
+
+def test_a_failure_keeps_the_tools_own_words() -> None:
+    problem = failed("adb:A", "snpe-net-run", Finished("x", 137, "one\ntwo\n"), "/here/results.log")
+    assert str(problem).startswith("adb:A: snpe-net-run ended with killed by SIGKILL: something killed it")
+    assert "\n    two\n    The whole log: /here/results.log" in str(problem)
 
 
 @pytest.mark.parametrize(
@@ -48,22 +83,3 @@ def test_the_dsps_library_is_missing_only_where_it_is_said_so(text: str) -> None
     assert found
     assert "libcdsprpc.so" in found.cause
     assert find_cause(1, "fastrpc: libcdsprpc.so loaded") is None
-
-
-def _ran(_member: Member, rows: Sequence[int], _turn: int) -> Any:
-    return list(rows)
-
-
-def test_no_row_is_lost_where_two_members_have_one_name(tmp_path: Path) -> None:
-    twice = [Member(DeviceAddress("fake", str(tmp_path)))] * 2
-    shares = list(run_sharded(Fleet({}), twice, range(10), _ran))
-    assert sorted(row for share in shares for row in share.rows) == list(range(10))
-    assert [len(share.rows) for share in shares] == [5, 5]
-
-
-@pytest.mark.parametrize("rows", [[(0, 1)], [(0, 1), (2,), (2,)], [(0, 1), (3,)], []])
-def test_shares_that_are_not_the_whole(rows: list[tuple[int, ...]]) -> None:
-    shares: Any = [Share(part, None) for part in rows]  # type: ignore[arg-type]
-    with pytest.raises(ExecutionError, match="each once"):
-        check_rows(shares, 3)
-    check_rows([Share((2, 0), None), Share((1,), None)], 3)  # type: ignore[arg-type]

@@ -21,22 +21,9 @@ from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageE
 from snpe_tools.socs import BY_NAME
 from tests.device_double import age
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 HASH = "0" * 64
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def transport(tmp_path: Path) -> FakeTransport:
-    return FakeTransport(tmp_path / "device")
-
-
-@pytest.fixture
-def device(transport: FakeTransport) -> Device:
-    return Device(transport)
 
 
 def _tool(transport: FakeTransport, name: str, body: str) -> None:

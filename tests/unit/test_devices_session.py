@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
-from snpe_tools.devices import Device, connect, session
+from snpe_tools.devices import Device, session
 from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, raw_names
+from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, raw_names, read_exact
 from snpe_tools.devices.session import carry_out
 from snpe_tools.dtypes import BY_CODE
 from snpe_tools.errors import DeviceError
 from snpe_tools.socs import DEFAULT
 from snpe_tools.spec import Array, TensorSpec
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 FLOAT = BY_CODE[0x232]
 ASKED, OTHER = TensorSpec("asked", (1, 4), FLOAT), TensorSpec("other", (1, 4096), FLOAT)
@@ -39,24 +42,28 @@ class ShellRuntime:
         return Call({"model.dlc": task.dlc}, ["sh", str(bundle / "run")], {})
 
     def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
-        raise NotImplementedError
+        folder = fetched.output / f"Result_{index}"
+        data = {spec.name: read_exact(folder / f"{spec.name}.raw", spec, native=False) for spec in task.outputs}
+        return {name: np.frombuffer(content, np.float32) for name, content in data.items()}
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:
-        raise NotImplementedError
+    def timing(self, task: Task, fetched: Fetched) -> Timing:  # noqa: ARG002 - a script says nothing of its speed
+        return Timing()
 
 
 @pytest.fixture
-def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def device(device: Device, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """Little may be written there beside the outputs."""
     monkeypatch.setattr(session, "_SPARE", 1000)
-    return connect(f"fake:{tmp_path / 'device'}")
+    return device
 
 
-def _run(device: Device, folder: Path, task: Task, script: str) -> list[str]:
+def _run(device: Device, folder: Path, task: Task, script: str) -> dict[str, list[float]]:
+    """What it wrote, by output."""
     (folder / "run").write_text(script)
     (folder / "scratch").mkdir()
-    fetched, _ = carry_out(device, ShellRuntime(folder / "run"), task, folder / "scratch", folder / "log")
-    return sorted(file.name for file in fetched.output.rglob("*.raw"))
+    runtime = ShellRuntime(folder / "run")
+    fetched, _ = carry_out(device, runtime, task, folder / "scratch", folder / "log")
+    return {name: array.ravel().tolist() for name, array in runtime.results(task, fetched, 0).items()}
 
 
 def _task(folder: Path, *all_outputs: TensorSpec) -> Task:
@@ -70,7 +77,8 @@ head -c 16 /dev/zero >asked.raw; head -c 16384 /dev/zero >other.raw
 
 
 def test_a_runtime_may_write_outputs_that_nobody_asked_for(device: Device, tmp_path: Path) -> None:
-    assert _run(device, tmp_path, _task(tmp_path, ASKED, OTHER), WRITES_ALL) == ["asked.raw", "other.raw"]
+    assert _run(device, tmp_path, _task(tmp_path, ASKED, OTHER), WRITES_ALL) == {"asked": [0.0] * 4}
+    assert (tmp_path / "scratch" / OUTPUT / "Result_0" / "other.raw").stat().st_size == OTHER.nbytes()
 
 
 def test_a_runtime_that_writes_more_than_its_graph_has_is_refused(device: Device, tmp_path: Path) -> None:
@@ -82,8 +90,8 @@ def test_a_debug_copy_goes_with_its_run(device: Device, tmp_path: Path) -> None:
     """It is read there as any DLC, and leaves neither a bundle nor a run's folder."""
     script = f"mkdir {OUTPUT}/Result_0; cat model.dlc > {OUTPUT}/Result_0/asked.raw; test ! -L model.dlc"
     task = replace(_task(tmp_path, ASKED), debug=True)
-    assert _run(device, tmp_path, task, script) == ["asked.raw"]
-    assert (tmp_path / "scratch" / OUTPUT / "Result_0" / "asked.raw").read_bytes() == b"dlc"
+    task.dlc.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    assert _run(device, tmp_path, task, script) == {"asked": [0, 1, 2, 3]}
     root = tmp_path / "device" / ".cache" / "snpe-tools"
     assert [folder.name.partition("-")[0] for folder in (root / "bundles").iterdir()] == ["runtime"]
     assert not [*(root / "runs").iterdir()]

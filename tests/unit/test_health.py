@@ -187,7 +187,8 @@ def test_names_that_the_compiler_changes_are_no_stale_caches(tmp_path: Path) -> 
 )
 def test_metadata_of_any_form_is_borne(tmp_path: Path, changes: dict[str, Any]) -> None:
     for entry in (cache_entry(**changes), cache_entry() | {"graphs": changes, "socModel": changes, "timestamp": 5}):
-        _findings(tmp_path, {"dlc.metadata2.3.0": metadata(entry)})
+        findings = _findings(tmp_path, {"dlc.metadata2.3.0": metadata(entry)})
+        assert {finding.check for finding in findings} <= {"stale cache"}
 
 
 def test_what_is_not_understood_is_a_finding(tmp_path: Path) -> None:

@@ -70,3 +70,8 @@ def test_another_version_is_noticed(request_: Request, monkeypatch: pytest.Monke
 def test_unreadable_provenance_counts_as_none(request_: Request, content: str) -> None:
     request_.file.write_text(content)
     assert changes(request_) == ["has no provenance"]
+
+
+def test_what_makes_nothing_is_named_as_it_is_called_now() -> None:
+    package = Path(provenance.__file__).parent
+    assert [name for name in sorted(provenance._MAKE_NOTHING) if not list(package.rglob(name))] == []

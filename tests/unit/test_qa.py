@@ -60,7 +60,7 @@ def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     ("document", "where"),
     [
         ("{", "Invalid JSON"),
-        ([], "the document"),
+        ([], "Input should be an object"),
         ({"data": [{"paragraphs": [{"qas": []}]}]}, r"data\[0\]\.paragraphs\[0\]\.context"),
         (_document(answers=[{"answer_start": 0}]), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]\.answers\[0\]\.text"),
         (_document(question=""), r"qas\[0\]\.question"),

@@ -170,7 +170,7 @@ def test_what_was_not_scored_or_is_damaged_is_refused(scored: Workspace) -> None
     document = json.loads(scored.accuracy.read_text())
     del document["stages"][0]["f1_interval"]
     scored.accuracy.write_text(json.dumps(document))
-    with pytest.raises(DataError, match=r"stages\.0\.f1_interval"):
+    with pytest.raises(DataError, match=r"stages\[0\]\.f1_interval"):
         report("m", scored.root)
     assert not scored.report.exists()
 

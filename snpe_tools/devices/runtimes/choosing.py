@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from snpe_tools.choices import one_of
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import RUNNER, BoardRunner, pack_runner
-from snpe_tools.devices.runtimes.qnn import PROGRAM as QNN
 from snpe_tools.devices.runtimes.qnn import QnnNetRun
 from snpe_tools.devices.runtimes.sdk import DeviceSdk, find_device_sdk
-from snpe_tools.devices.runtimes.snpe import PROGRAM as SNPE
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
 from snpe_tools.errors import SetupError, UsageError
@@ -35,8 +34,8 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
     """
     from snpe_tools.toolchains.sdk_environment import root_variable
 
-    if name and name not in NAMES:
-        raise UsageError(f"Unknown runtime {name!r}.", f"Known: {', '.join(NAMES)}.")
+    if name:
+        one_of(NAMES, name, "runtime")
     linux = facts.system == "linux"
     if name == "board" and not linux:
         raise UsageError("The board runner is for Linux.", _ANDROID)
@@ -49,7 +48,7 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
 
 
 def _of_sdk(sdk: DeviceSdk, soc: Soc, name: str) -> Runtime:
-    if name == "qnn" or (not name and not sdk.has(SNPE) and sdk.has(QNN)):
+    if name == "qnn" or (not name and not sdk.has(SnpeNetRun.program) and sdk.has(QnnNetRun.program)):
         return QnnNetRun(sdk, soc.arch)
     return SnpeNetRun(sdk, soc.arch)
 

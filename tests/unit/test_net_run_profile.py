@@ -1,0 +1,67 @@
+"""What a profile and a contrast of SoCs say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snpe_tools.contrast import Told, contrast
+from snpe_tools.qnn import abi
+from snpe_tools.qnn.generations import generation
+from snpe_tools.qnn.profile import Event
+from snpe_tools.socs import Soc
+from snpe_tools.stages.profile import chrome_trace, summarize
+
+
+def _recorded(*cycles: int) -> tuple[Event, ...]:
+    names = ("Input OpId_2 (cycles)", "enc/Gemm:OpId_7 (cycles)", "q:OpId_9 (cycles)", "OpId_11 (cycles)")
+    parts = tuple(Event(name, abi.PROFILE_NODE, "cycles", value) for name, value in zip(names, cycles, strict=True))
+    return (Event("all", abi.HTP_ACCELERATOR_CYCLES, "cycles", sum(cycles), parts), Event("time", 3004, "us", 9))
+
+
+def test_a_profile_takes_medians_and_names_types() -> None:
+    types = {"enc/Gemm": "FullyConnected", "q": "Quantize"}
+    found = summarize(
+        [_recorded(10, 600, 100, 290), _recorded(10, 500, 100, 290), _recorded(10, 9000, 100, 290)], types
+    )
+    assert found
+    assert [(operation.name, operation.type, operation.cycles) for operation in found.operations] == [
+        ("OpId_2", "graph input", 10),
+        ("enc/Gemm", "FullyConnected", 600),
+        ("q", "Quantize", 100),
+        ("OpId_11", "added by the compiler", 290),
+    ]
+    assert found.conversions == pytest.approx(10)
+    assert (found.cycles, found.costliest[0].name) == (1000, "enc/Gemm")
+    assert list(found.types) == ["FullyConnected", "added by the compiler", "Quantize", "graph input"]
+    assert summarize([(Event("time", 3004, "us", 9),)], types) is None
+
+
+def test_a_trace_lays_operations_one_after_the_other() -> None:
+    trace = json.loads(json.dumps(chrome_trace([_recorded(1000, 2000, 3000, 0)], {"q": "Quantize"})))
+    bars = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert [(bar["ts"], bar["dur"]) for bar in bars] == [(0, 1), (1, 2), (3, 3), (6, 0)]
+    assert bars[2]["args"] == {"type": "Quantize", "emulator cycles": 3000}
+    assert "no latency of any device" in trace["otherData"]["unit"]
+
+
+def test_a_soc_that_was_not_measured_stands_for_itself() -> None:
+    assert generation(Soc("new", 999, 85), quantized=True) == 85
+
+
+def test_a_contrast_names_the_questions_that_differ() -> None:
+    from types import SimpleNamespace
+
+    windows: Any = SimpleNamespace(
+        attention_mask=np.array([[1, 1, 0], [1, 1, 1]]),
+        questions=[SimpleNamespace(text="who?"), SimpleNamespace(text="where?")],
+    )
+    one = Told("a", [np.zeros((2, 3), np.float32)] * 2, ["he", "here"])
+    other = Told("b", [np.array([[0, 1, 9], [0, 0, 0]], np.float32), np.zeros((2, 3), np.float32)], ["he", "there"])
+    found = contrast(one, other, windows)
+    assert (found.equal_logits, found.largest, found.equal_answers) == (90, 1, 50)
+    assert found.differing == (("where?", "here", "there"),)
+    assert "a / b: 50.0 % of 2 answers equal" in str(found)

@@ -93,11 +93,11 @@ class Search:
         tried = []
         for wide in plans:
             plan = base.model_copy(update={"wide": wide})
-            trial = self.attempt(f"{len(wide)} operations in 16 bits", plan)
-            if trial is None:
-                return
-            tried.append(trial)
-        smooth(tried)
+            if trial := self.attempt(f"{len(wide)} operations in 16 bits", plan):
+                tried.append(trial)
+        if tried:
+            smooth(tried)
+            self._keep()
         for trial in self.tuning.promising():
             if self._holds(trial) or self.stopped:
                 return

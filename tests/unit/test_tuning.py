@@ -230,6 +230,14 @@ def test_luck_with_few_questions_is_smoothed_along_the_order() -> None:
     assert [one.promises(0.5) for one in tried] == [False, False, False, False, True, True]
 
 
+def test_a_lucky_trial_is_not_the_best_once_the_order_is_known(tmp_path: Path) -> None:
+    search = scripted(tmp_path, {(): 0.0, (Y,): 3.0, (R, Y): 3.0, (H, R, Y): 0.0}, {(H, R, Y): 0.0})
+    search.raise_until_it_holds(Plan(), STEPS)
+    kept = Tuning.model_validate_json((tmp_path / "tune.json").read_bytes())
+    assert kept.trials[kept.best].plan.wide == (H, R, Y)
+    assert [round(trial.expected or 0) for trial in kept.trials] == [2, 2, 2, 0]
+
+
 def test_a_search_that_is_late_confirms_nothing(tmp_path: Path) -> None:
     search = scripted(tmp_path, {(): 0.0}, {(): 0.0}, seconds=-1)
     search.raise_until_it_holds(Plan(), STEPS)

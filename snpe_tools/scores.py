@@ -108,7 +108,7 @@ class Scores:
             raise AccuracyError(
                 f"The gate allows {self.max_drop:g} F1 below float; "
                 f"{len(self.failed)} of {len(self.stages)} stages fail.{lines}",
-                "Try PRECISION=w8a16, METHOD=mse or more calibration; "
+                "Try PRECISION=w8a16, more calibration or, for 8 bits, a plan (make tune); "
                 "QUESTIONS=100 tells a bad model from a hard sample.",
             )
         if self.lost:

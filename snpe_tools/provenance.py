@@ -176,7 +176,8 @@ _MAKE_NOTHING = {
     "answer_sheet.py", "choices.py", "compare.py", "comparison.py", "device.py", "device_bench.py", "device_results.py",
     "device_stages.py", "distill.py", "doctor.py", "dry_run.py", "explain.py", "fleet.py", "host_stages.py",
     "layerwise.py", "layerwise_device.py", "places.py", "qat.py", "readiness.py", "report.py", "run.py", "score.py",
-    "score_logits.py", "scores.py", "sdk_doctor.py", "significance.py", "train.py", "tune.py", "validation.py",
+    "score_logits.py", "scores.py", "sdk_doctor.py", "significance.py", "train.py", "tune.py", "tune_confirm.py",
+    "tune_ground.py", "validation.py",
 }  # fmt: skip
 """Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
 

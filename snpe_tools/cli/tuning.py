@@ -47,7 +47,7 @@ def tune(
     given = locals()
     from snpe_tools import tune as run_tune
     from snpe_tools.qa.squad import evaluation_file
-    from snpe_tools.stages.tune import TuneSettings
+    from snpe_tools.stages.tune_ground import TuneSettings
 
     recipe = options.chosen_recipe(given)
     settings = TuneSettings(max_drop, budget, questions, data, evaluation_file(evaluation), restart)
@@ -78,6 +78,8 @@ def _show(tuned: Tuned) -> None:
     )
     table(columns, [_row(trial, trial is tuned.best) for trial in tuning.trials])
     say(f"\nChosen: {tuned.best.label}. It stands in {tuned.plan}; all trials are in {tuned.file}.")
+    if tuning.emulated:
+        say(f"Its DLC answered on the emulator: {tuning.emulated}.")
     if tuned.stopped:
         say("The time ran out; the same command goes on from here.")
     if tuning.reached:

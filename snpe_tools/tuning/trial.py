@@ -70,6 +70,17 @@ class Cost(BaseModel):
     why: str
 
 
+class Emulated(BaseModel):
+    """What the DLC of the chosen plan answered: how many questions, and how many as the QDQ and the float model did."""
+
+    questions: int
+    as_qdq: int
+    as_float: int
+
+    def __str__(self) -> str:
+        return f"of {self.questions} questions, {self.as_qdq} as the QDQ model and {self.as_float} as float"
+
+
 class Tuning(BaseModel):
     """tune.json: everything that a search found, for the report and for going on after an interrupt.
 
@@ -77,6 +88,7 @@ class Tuning(BaseModel):
         key: what the trials depend on; others are not taken over.
         best: index of the best trial; `reached`: whether it loses no more than `max_drop` on search
             questions and on held-out ones.
+        emulated: what the DLC of the best one answered, where it was asked.
     """
 
     model: str
@@ -89,6 +101,7 @@ class Tuning(BaseModel):
     trials: list[Trial] = []
     best: int = 0
     reached: bool = False
+    emulated: Emulated | None = None
 
     def find(self, plan: Plan) -> Trial | None:
         """The trial of an equal plan."""

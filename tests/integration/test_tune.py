@@ -19,7 +19,7 @@ from snpe_tools.qa.inference import open_session
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import load_recipe
-from snpe_tools.stages.tune import TuneSettings
+from snpe_tools.stages.tune_ground import TuneSettings
 from snpe_tools.tuning.model import Candidate, Judge, carried_over, shorter
 from snpe_tools.tuning.trial import Trial, Tuning
 from snpe_tools.workspace import Workspace
@@ -51,6 +51,10 @@ def test_a_goal_that_8_bits_reach_raises_nothing(root: Path, easy_questions: Pat
     assert (widest.sqnr_db or 0) > (plain.sqnr_db or 0) + 3
     assert (widest.wide_macs, plain.wide_macs, plain.converts) == (100, 0, 0)
     assert load_plan(space.plan) == found.best.plan
+    emulated = found.tuning.emulated
+    assert emulated
+    assert emulated.questions == 8
+    assert emulated.as_qdq >= 6, "the DLC computes what the QDQ model does"
     assert Tuning.model_validate_json(space.tuning.read_bytes()) == found.tuning
 
 

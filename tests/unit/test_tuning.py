@@ -28,7 +28,8 @@ from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import Recipe
 from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
 from snpe_tools.socs import BY_NAME, Soc
-from snpe_tools.stages.tune import helpful, search_key, split, tune, write_best
+from snpe_tools.stages.tune import helpful, tune, write_best
+from snpe_tools.stages.tune_ground import search_key, split
 from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
 from snpe_tools.tuning.model import divergence
 from snpe_tools.tuning.search import Ground, Search, smooth

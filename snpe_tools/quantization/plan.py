@@ -28,6 +28,7 @@ class Plan(BaseModel):
         fold_scales: multiply constant factors into the weights before them.
         score_floor: end the range of attention scores where a probability can no longer be told from 0.
         clip: share of the observed smallest and largest value that the range keeps, by operation; above 0, 1 at most.
+        weights: fingerprint of the weights that the ranges were found for, "" where nobody looked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +37,7 @@ class Plan(BaseModel):
     fold_scales: bool = False
     score_floor: bool = False
     clip: dict[str, tuple[Share, Share]] = Field(default_factory=dict)
+    weights: str = Field(default="", pattern=r"^[0-9a-f]*$")
 
     @property
     def changes_graph(self) -> bool:
@@ -62,6 +64,7 @@ def save_plan(plan: Plan, path: Path, comment: str = "") -> None:
     lines = [f"{key} = {str(getattr(plan, key)).lower()}" for key in ("fold_scales", "score_floor")]
     wide = "".join(f'    "{name}",\n' for name in plan.wide)
     clip = "".join(f'"{name}" = [{low:g}, {high:g}]\n' for name, (low, high) in plan.clip.items())
+    weights = f'weights = "{plan.weights}"\n' if plan.weights else ""
     remarks = "".join(f"# {line}\n" for line in comment.splitlines())
     table = f"\n[clip]\n{clip}" if clip else ""
-    write_text(path, f"{_HEAD}{remarks}" + "\n".join(lines) + f"\nwide = [\n{wide}]\n{table}")
+    write_text(path, f"{_HEAD}{remarks}" + "\n".join(lines) + f"\n{weights}wide = [\n{wide}]\n{table}")

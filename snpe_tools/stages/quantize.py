@@ -13,6 +13,7 @@ import numpy as np
 
 from snpe_tools.errors import TensorError, UsageError
 from snpe_tools.files import whole_files
+from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import constant_tensors, input_specs, load, save
 from snpe_tools.graph.mask import find_mask_constants
@@ -88,6 +89,7 @@ def quantize(
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     _lint_constants(proto)
+    _lint_plan(proto, plan)
     if plan.changes_graph:
         proto, ranges = prepared(proto, plan), None
     calibration = Calibration(proto, read_list(input_list), native=native)
@@ -150,6 +152,11 @@ def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
 def _lint_constants(model: onnx.ModelProto) -> None:
     for constant in find_mask_constants(model):
         say(f"  warning: {constant}: such a constant ruins 8- and 16-bit ranges; `snpe-tools export` replaces it.")
+
+
+def _lint_plan(model: onnx.ModelProto, plan: Plan) -> None:
+    if plan.clip and plan.weights and plan.weights != weights_fingerprint(model):
+        say("  warning: the plan's ranges were found for other weights; `snpe-tools tune` finds those of these.")
 
 
 class Calibration:

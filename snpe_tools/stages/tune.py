@@ -84,22 +84,25 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     if len(pool) < 2 * chosen.questions:
         raise too_few(len(pool), chosen.questions, fewer=0)
     with space.locked():
-        known = load_plan(space.plan) if space.plan.is_file() else None
+        known = load_plan(space.plan).model_copy(update={"weights": ""}) if space.plan.is_file() else None
         build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
         workshop = Workshop(recipe, space, chosen, pool)
         search = Search(workshop.ground(), workshop.tuning())
         with explained(space.onnx):
             search.run(workshop.sensitivity(), known)
         help_ = helpful(search.tuning, search.wide_in_best(), stopped=search.stopped)
-        written = write_best(search.tuning, space.plan, known)
+        written = write_best(search.tuning, space.plan, known, workshop.weights)
         if search.tuning.reached and not search.stopped:
             search.tuning.emulated = confirm(recipe, space, workshop.held_out)
             save_tuning(search.tuning, space.tuning)
     return Tuned(search.tuning, written, space.tuning, search.stopped, help_)
 
 
-def write_best(tuning: Tuning, path: Path, known: Plan | None) -> Path:
+def write_best(tuning: Tuning, path: Path, known: Plan | None, weights: str = "") -> Path:
     """Write the best plan: to `path` where it reaches the goal, else beside it. The known one stays as it is written.
+
+    Args:
+        weights: fingerprint of those that it was found for.
 
     Returns:
         The file that holds it.
@@ -108,7 +111,7 @@ def write_best(tuning: Tuning, path: Path, known: Plan | None) -> Path:
     target = path if tuning.reached else beside
     if target == beside or best.plan != known:
         save_plan(
-            best.plan,
+            best.plan.model_copy(update={"weights": weights}),
             target,
             f"By `snpe-tools tune`: F1 {best.f1:.2f} on {tuning.questions} questions, float {tuning.float_f1:.2f};"
             f"\n{best.wide:.0f} % of activations and {best.wide_macs:.0f} % of multiply-accumulates in 16 bits.",

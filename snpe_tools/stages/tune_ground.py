@@ -13,6 +13,7 @@ import numpy as np
 
 from snpe_tools.errors import DataError
 from snpe_tools.files import sha256
+from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
@@ -155,6 +156,11 @@ class Workshop:
     def held_out(self) -> tuple[Question, ...]:
         """The questions that were held out."""
         return self._windows[1].questions
+
+    @property
+    def weights(self) -> str:
+        """Fingerprint of the model's weights."""
+        return weights_fingerprint(self._full)
 
     def tuning(self) -> Tuning:
         """The trials of an earlier run on the same, or a blank sheet."""

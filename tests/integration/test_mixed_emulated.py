@@ -13,6 +13,7 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, inputs, quantize
 from snpe_tools.cli.main import app
 from snpe_tools.errors import RecipeError, UsageError
+from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.loading import load
 from snpe_tools.precision import Precision
 from snpe_tools.qa.features import load_tokenizer, make_windows
@@ -120,6 +121,18 @@ def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path:
     _layers_are_those_of_the_folded_graph(tmp_path)
     known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
     assert known["settings"]["plan"]["wide"] == ["Softmax"]
+
+
+def test_ranges_that_were_found_for_other_weights_are_told(
+    exported: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = exported("bert")
+    questions = load_questions(SHIPPED_CALIBRATION)[:2]
+    listed = inputs(model, questions, model.with_suffix(".tokenizer.json"), tmp_path / "raws", limit=2).list_file
+    for weights, warned in ((weights_fingerprint(load(model)), False), ("0123456789abcdef", True)):
+        plan = Plan(clip={"Gelu#0": (1, 0.5)}, weights=weights)
+        quantize(model, listed, tmp_path / "q.qdq.onnx", QuantizationOptions(W8A8, plan=plan))
+        assert ("found for other weights" in capsys.readouterr().err) == warned
 
 
 def test_what_a_plan_does_for_8_bits_serves_w8a8_as_well(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:

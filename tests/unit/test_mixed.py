@@ -106,7 +106,7 @@ def test_selectors_that_fit_nothing_are_refused(selector: str) -> None:
 
 
 def test_plans_round_trip(tmp_path: Path) -> None:
-    plan = Plan(wide=("Softmax", "Add#1"), fold_scales=True, clip={"Gemm>Gelu#1": (0.5, 1.0)})
+    plan = Plan(wide=("Softmax", "Add#1"), fold_scales=True, clip={"Gemm>Gelu#1": (0.5, 1.0)}, weights="0f")
     save_plan(plan, tmp_path / "p.toml", "found by a test\nin two lines")
     assert load_plan(tmp_path / "p.toml") == plan
     assert "# in two lines" in (tmp_path / "p.toml").read_text()

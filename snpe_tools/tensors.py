@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -220,6 +220,28 @@ def file_name(tensor: str) -> str:
 def flat_name(tensor: str) -> str:
     """`a/b:0` → `a_b:0.raw`: every result beside the others."""
     return f"{file_name(tensor)}.raw"
+
+
+def result_names(tensors: Iterable[str], name: Callable[[str], str] = flat_name) -> dict[str, str]:
+    """The file of each tensor's result.
+
+    Args:
+        name: the file of a tensor, by its name.
+
+    Raises:
+        TensorError: two tensors would have one file.
+    """
+    names: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for tensor in tensors:
+        names[tensor] = name(tensor)
+        other = owner.setdefault(names[tensor], tensor)
+        if other != tensor:
+            raise TensorError(
+                f"The tensors {other!r} and {tensor!r} would both be written to {names[tensor]}.",
+                "Rename one of them, or ask for one at a time.",
+            )
+    return names
 
 
 def nested_name(tensor: str) -> str:

@@ -23,7 +23,7 @@ from snpe_tools.qnn.cache import find_cache
 from snpe_tools.socs import DEFAULT, Soc, check_fit
 from snpe_tools.stages.device_results import Left, obtain
 from snpe_tools.stages.inference import count_not_finite
-from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list
+from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list, result_names
 
 RECORD = "run.json"
 
@@ -152,6 +152,7 @@ def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark a
     facts = read_facts(device)
     soc = choose_soc(facts, wish.soc, fallback=DEFAULT)
     task = make_task(dlc, parsed, soc, outputs=outputs, native=native)
+    result_names(spec.name for spec in task.outputs)
     task = replace(task, profile=wish.profile, warm_up=repeats[0], repeat=repeats[1])
     log = log or folder.with_name(f"{folder.name}.log")
     with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:

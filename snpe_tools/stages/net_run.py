@@ -29,7 +29,7 @@ from snpe_tools.stages.profile import Profile, write_profile
 from snpe_tools.stages.results import locked
 from snpe_tools.stages.run import Tally, perform
 from snpe_tools.stages.selection import Interface, choose_outputs, gather_items, read_interface
-from snpe_tools.tensors import InputList, nested_name, read_list
+from snpe_tools.tensors import InputList, nested_name, read_list, result_names
 
 VERSION = f"SNPE v{QAIRT_BUILD}_snpe-tools-{__version__}"
 _RULE = "-" * 79
@@ -161,7 +161,7 @@ def _warn_of_others(call: NetRun, parsed: InputList, model: Interface, written: 
 
 
 def _job(call: NetRun, dlc: Path, written: Sequence[TensorSpec]) -> Job:
-    files = {spec.name: nested_name(spec.name) for spec in written}
+    files = result_names((spec.name for spec in written), nested_name)
     if len(set(files.values())) < len(files):
         raise UsageError(f"{call.container}: two of the tensors to write would have the same file name.")
     return Job(

@@ -19,7 +19,7 @@ from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.engine import default_workers, execute
 from snpe_tools.stages.inference import Item, Job, Outcome
 from snpe_tools.stages.results import claim, locked, read_results
-from snpe_tools.tensors import InputList, check_list, flat_name, named, read_list
+from snpe_tools.tensors import InputList, check_list, named, read_list, result_names
 
 __all__ = ["RunResult", "output_shape", "read_results", "run"]
 
@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913 - the options of one command
     """
     parsed = read_list(input_list)
     specs, written = _check(dlc, parsed, outputs, soc, native=native_inputs)
-    names = {spec.name: flat_name(spec.name) for spec in written}
+    names = result_names(spec.name for spec in written)
     job = Job(dlc.absolute(), dlc.stat().st_mtime_ns, soc, folder.absolute(), names, native_inputs, native_outputs)
     items = [Item(index, [named(line, specs, parsed.path, index)]) for index, line in enumerate(parsed.lines)]
     tally = Tally()

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import UsageError
+from snpe_tools.errors import TensorError, UsageError
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.names import library_name, restore_names
 from snpe_tools.spec import TensorSpec
 from snpe_tools.stages.install import install
 from snpe_tools.stages.net_run import parse_cache_mode, parse_level
 from snpe_tools.stages.snpe_flags import read_flags
-from snpe_tools.tensors import flat_name, nested_name, read_list
+from snpe_tools.tensors import flat_name, nested_name, read_list, result_names
 
 FLOAT = BY_CODE[0x232]
 
@@ -36,6 +36,14 @@ FLOAT = BY_CODE[0x232]
 def test_result_files_are_named_as_the_tool_names_them(tensor: str, nested: str, flat: str) -> None:
     assert nested_name(tensor) == nested
     assert flat_name(tensor) == flat
+
+
+def test_two_tensors_never_share_a_result_file() -> None:
+    assert result_names(["a/b", "a_c"]) == {"a/b": "a_b.raw", "a_c": "a_c.raw"}
+    assert result_names(["a/b", "a_b"], nested_name) == {"a/b": "a/b.raw", "a_b": "a_b.raw"}
+    for names, name in ((["a/b", "a_b"], flat_name), (["a//b", "a/b"], nested_name)):
+        with pytest.raises(TensorError, match="would both be written"):
+            result_names(names, name)
 
 
 @given(st.text(min_size=1))

@@ -11,6 +11,8 @@ from snpe_tools.socs import FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 
 _SUPPORTED = ("w8a8", "w8a8-mixed", "w8a16", "w16a16", "fp16")
 _MIXED = "-mixed"
+NARROW_BITS = 8
+"""Of activations that a plan serves."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Precision:
     def is_float(self) -> bool:
         """Whether nothing is quantized and the HTP computes in fp16."""
         return self.weights == 0
+
+    @property
+    def takes_plan(self) -> bool:
+        """Whether activations have 8 bits, all or most of them."""
+        return self.activations == NARROW_BITS
 
     @property
     def need(self) -> Need:

@@ -231,17 +231,23 @@ def result_names(tensors: Iterable[str], name: Callable[[str], str] = flat_name)
     Raises:
         TensorError: two tensors would have one file.
     """
-    names: dict[str, str] = {}
-    owner: dict[str, str] = {}
-    for tensor in tensors:
-        names[tensor] = name(tensor)
-        other = owner.setdefault(names[tensor], tensor)
-        if other != tensor:
-            raise TensorError(
-                f"The tensors {other!r} and {tensor!r} would both be written to {names[tensor]}.",
-                "Rename one of them, or ask for one at a time.",
-            )
+    names = {tensor: name(tensor) for tensor in tensors}
+    if clash := first_clash(names):
+        one, other = clash
+        raise TensorError(
+            f"The tensors {one!r} and {other!r} would both be written to {names[one]}.",
+            "Rename one of them, or ask for one at a time.",
+        )
     return names
+
+
+def first_clash(names: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first two tensors that have the same file, from files by tensor; None where there are none."""
+    owner: dict[str, str] = {}
+    for tensor, file in names.items():
+        if (other := owner.setdefault(file, tensor)) != tensor:
+            return other, tensor
+    return None
 
 
 def nested_name(tensor: str) -> str:

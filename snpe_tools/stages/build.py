@@ -24,8 +24,6 @@ from snpe_tools.toolchains import Quantization, Toolchain
 from snpe_tools.toolchains.choosing import choose
 from snpe_tools.workspace import Workspace
 
-_NARROW_BITS = 8
-
 Action = Callable[[], Mapping[str, Any]]
 
 
@@ -218,7 +216,7 @@ def read_plan(recipe: Recipe, space: Workspace, precision: Precision) -> Plan | 
     if precision.mixed:
         return load_plan(space.plan)
     ours = recipe.method == "min-max" and recipe.quantizer == "aimet"
-    if precision.activations != _NARROW_BITS or not ours or not space.plan.is_file():
+    if not precision.takes_plan or not ours or not space.plan.is_file():
         return None
     return load_plan(space.plan).model_copy(update={"wide": ()})
 

@@ -21,6 +21,7 @@ from snpe_tools.graph.ranges import Ranges, collect_ranges
 from snpe_tools.graph.ranges_file import warn_outside_fp16
 from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.precision import NARROW_BITS
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
 from snpe_tools.quantization.mixing import apply_plan, prepared, wide_tensors
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import onnx
 
 _FLOOR_WINDOWS = 16
-_NARROW_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _plan(options: QuantizationOptions) -> Plan:
     plan, precision = options.plan or Plan(), options.precision
     if precision.mixed and not options.plan:
         raise UsageError(f"{precision} needs a plan.", "Pass --plan FILE.")
-    if options.plan and precision.activations != _NARROW_BITS:
+    if options.plan and not precision.takes_plan:
         raise UsageError(f"{precision} takes no plan.", "Pass --plan with --precision w8a8 or w8a8-mixed.")
     if plan.wide and not precision.mixed:
         raise UsageError(
@@ -221,7 +221,7 @@ def write_quantized(
         new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
         new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
         save(simulator.qdq_model(), new_model)
-    wide = sum(simulator.sim.qc_quantize_op_dict[name].bitwidth > _NARROW_BITS for name in simulator.activations)
+    wide = sum(simulator.sim.qc_quantize_op_dict[name].bitwidth > NARROW_BITS for name in simulator.activations)
     return Quantized(target, current, legacy, windows, len(simulator.activations), wide)
 
 

@@ -16,6 +16,7 @@ from snpe_tools.errors import ExecutionError, UsageError
 from snpe_tools.files import sha256
 from snpe_tools.socs import Soc
 from snpe_tools.spec import Array, TensorSpec
+from snpe_tools.tensors import first_clash
 
 OUTPUT = "output"
 """Folder of a run's results, below its own."""
@@ -208,14 +209,12 @@ def check_apart(task: Task, file_name: Callable[[str], str]) -> None:
     Raises:
         UsageError: names both.
     """
-    seen: dict[str, str] = {}
-    for spec in task.outputs:
-        other = seen.setdefault(file_name(spec.name), spec.name)
-        if other != spec.name:
-            raise UsageError(
-                f"{task.dlc.name}: the device would write the tensors {other!r} and {spec.name!r} into one file.",
-                "Rename one of them, or use --runtime board, which numbers its files.",
-            )
+    if clash := first_clash({spec.name: file_name(spec.name) for spec in task.outputs}):
+        one, other = clash
+        raise UsageError(
+            f"{task.dlc.name}: the device would write the tensors {one!r} and {other!r} into one file.",
+            "Rename one of them, or use --runtime board, which numbers its files.",
+        )
 
 
 def read_exact(file: Path, spec: TensorSpec, *, native: bool) -> bytes:

@@ -22,9 +22,11 @@ from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.graph.ranges import collect_ranges
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.precision import Precision
+from snpe_tools.quantization.mixing import lay_out
+from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.training.fake_quantization import quantize_activation
-from snpe_tools.training.quantized_model import QuantizedModel
+from snpe_tools.training.quantized_model import QuantizedModel, Quantizers
 
 RUNS = 3
 
@@ -66,7 +68,9 @@ def model(file: Path, batch: int, precision: str) -> None:
     inputs["input_ids"] = numbers.integers(5, 2000, shape, np.int32)
     ranges = collect_ranges(proto, [{name: array[:1] for name, array in inputs.items()}], lambda *_: None)
     options = QuantizationOptions(Precision.parse(precision))
-    made = QuantizedModel(proto, Simulator(proto, options).quantizers(), ranges)
+    simulator = Simulator(proto, options)
+    layout = lay_out(simulator.operations, Plan(), ranges, {})
+    made = QuantizedModel(proto, Quantizers(simulator.quantizers(), layout))
     given = {name: torch.from_numpy(array.astype(np.int64)) for name, array in inputs.items()}
     for quantizing in (False, True):
         made.quantizing = quantizing

@@ -42,6 +42,8 @@ class Recipe(BaseModel):
         method: how observed values become encodings.
         percentile: share of values inside the range, in percent, for method "percentile".
         per_channel: one weight encoding per output channel.
+        train: questions to train the quantized model on, SQuAD JSON or rows (.jsonl, .jsonl.xz); "" trains nothing.
+        train_questions: how many of them, drawn at random.
         emulated_questions: questions the emulator is asked by default; it takes seconds for each.
     """
 
@@ -65,6 +67,8 @@ class Recipe(BaseModel):
     method: Literal["min-max", "mse", "percentile"] = "min-max"
     percentile: float = Field(default=99.99, gt=50, le=100)
     per_channel: bool = True
+    train: str = ""
+    train_questions: int = Field(default=1280, ge=1)
     emulated_questions: int = Field(default=32, ge=1)
 
     @field_validator("precision")
@@ -118,7 +122,7 @@ def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recip
             f"Known models: {known}. For your own, pass CHECKPOINT=folder (--checkpoint).",
         )
     content = read_toml(file) if file.is_file() else {}
-    for key in ("checkpoint", "tokenizer", "calibration"):
+    for key in ("checkpoint", "tokenizer", "calibration", "train"):
         if content.get(key) and (file.parent / str(content[key])).exists():
             content[key] = str(file.parent / str(content[key]))
     recipe = _validated({"name": model, **content, **given}, file, {"name", *given})

@@ -67,8 +67,8 @@ class Workspace:
         return self.artefact(f"{precision}.legacy.encodings")
 
     def quantized_float(self, precision: Precision) -> Path:
-        """The float graph that a plan made, and that its encodings belong to."""
-        return self.artefact(f"{precision}.folded.onnx")
+        """The float graph that a plan or training made, and that its encodings belong to."""
+        return self.artefact(f"{precision}.float.onnx")
 
     def dlc(self, precision: Precision) -> Path:
         """The DLC without caches."""

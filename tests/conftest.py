@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -24,6 +25,10 @@ REAL_SDK = {
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Read when PyTorch is imported. On tiny models its threads wait for each other: 9 times slower on two busy cores."""
+
+
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 def make_model(

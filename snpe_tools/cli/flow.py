@@ -33,6 +33,7 @@ def build(
     sdk_tools: options.SdkTools = None,
     sdk_python: options.SdkPython = None,
     random: options.Random = False,
+    train: options.Train = None,
     data: options.Data = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With the SDK: print its commands, to paste, and why each flag is there.")
@@ -100,7 +101,7 @@ def _show_artefacts(done: list[Done], given: Mapping[str, Any]) -> None:
 
 _VARIABLES = (
     "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain",
-    "quantizer", "sdk_tools", "sdk_python", "data",
+    "quantizer", "sdk_tools", "sdk_python", "train", "data",
 )  # fmt: skip
 
 

@@ -59,6 +59,10 @@ Timeout = Annotated[
         "--timeout", help="On devices: seconds that a run may take; 0: 15 minutes, and 2 for each inference.", min=0
     ),
 ]
+Train = Annotated[
+    str | None,
+    typer.Option("--train", help="Questions to train the quantized model on: SQuAD JSON, or rows (.jsonl, .jsonl.xz)."),
+]
 Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
 

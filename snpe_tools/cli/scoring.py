@@ -49,6 +49,7 @@ def score(
     sdk_tools: options.SdkTools = None,
     sdk_python: options.SdkPython = None,
     random: options.Random = False,
+    train: options.Train = None,
     data: options.Data = "",
     questions: Questions = "",
     max_drop: MaxDrop = 1.0,

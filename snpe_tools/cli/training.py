@@ -102,14 +102,22 @@ def qat(
     tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
     data: Lessons,
     output: options.Output,
-    bits: Annotated[str, typer.Option("--precision", help="w8a8, w8a16 or w16a16.")] = "w8a8",
+    bits: Annotated[str, typer.Option("--precision", help="w8a8, w8a8-mixed, w8a16 or w16a16.")] = "w8a8",
+    plan: Annotated[
+        Path | None, typer.Option(help="Plan (TOML) of 8-bit activations; w8a8-mixed needs one.", show_default=False)
+    ] = None,
+    dynamic: Annotated[
+        Path | None,
+        typer.Option(help="The same model for any length, as export writes it: faster, on shorter windows."),
+    ] = None,
     per_channel: Annotated[bool, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")] = True,
     recipe: TrainingRecipe = None,
     evaluation: Evaluation = "",
-    epochs: Annotated[int, typer.Option(help="Passes over the data.", min=1)] = 1,
-    share: Share = None,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the weights.")] = 2e-5,
-    batch_size: Annotated[int, typer.Option(help="Windows per step.", min=1)] = 16,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data [1].", min=1)] = None,
+    questions: Annotated[int | None, typer.Option(help="So many at most, drawn at random [all].", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of the weights [3e-5].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows per step [8].", min=1)] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="With --dynamic, tokens per window [192].")] = None,
     restart: Restart = False,
     as_json: options.Json = False,
 ) -> None:
@@ -117,15 +125,15 @@ def qat(
     from snpe_tools import qat as run_qat
     from snpe_tools.precision import Precision
     from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions
-    from snpe_tools.training.settings import load_settings
+    from snpe_tools.training.settings import imitation_settings
 
-    chosen = {"epochs": epochs, "share": share, "learning_rate": learning_rate, "batch_size": batch_size}
-    settings = load_settings(recipe, {"base": str(model), "precision": "float32", "windows": "answer", **chosen})
-    how = QuantizationOptions(Precision.parse(bits), per_channel=per_channel)
-    made = run_qat(
-        model, tokenizer, data, output, settings, how, evaluation=evaluation_file(evaluation), restart=restart
-    )
+    chosen = {"epochs": epochs, "questions": questions, "learning_rate": learning_rate, "batch_size": batch_size}
+    settings = imitation_settings(model, recipe, chosen | {"max_seq_length": max_seq_length})
+    how = QuantizationOptions(Precision.parse(bits), per_channel=per_channel, plan=load_plan(plan) if plan else None)
+    asked = evaluation_file(evaluation)
+    made = run_qat(model, tokenizer, data, output, settings, how, dynamic=dynamic, evaluation=asked, restart=restart)
     say(
         f"{made.qdq}: F1 {made.f1:.2f} on {made.evaluated} questions; quantized without training {made.before_f1:.2f}, "
         f"float {made.float_f1:.2f}; {made.steps} steps in {made.seconds / 60:.1f} min."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snpe_tools.graph.ranges import Ranges
@@ -50,25 +51,42 @@ def adjusted(
     return Ranges.from_dict(found, ranges.windows)
 
 
-def apply_plan(
-    simulator: Simulator, plan: Plan, ranges: Ranges, floors: Mapping[str, float], constants: Mapping[str, Array]
-) -> None:
-    """Set all encodings of a simulator as a plan wants them.
+@dataclass(frozen=True)
+class Layout:
+    """The width and the range of every activation.
 
-    What has 16 bits spans all that was observed: only its readers of 8 bits, behind a Convert, see the narrower range.
+    What has 16 bits spans all that was observed: only its readers of 8 bits, behind a Convert, see a narrower range.
+
+    Attributes:
+        wide: tensors of 16 bits.
+        ranges: of all tensors.
+        narrow: (low, high) that 8 bits shall span, by wide tensor.
+    """
+
+    wide: tuple[str, ...]
+    ranges: Ranges
+    narrow: Mapping[str, tuple[float, float]]
+
+    def apply(self, simulator: Simulator, constants: Mapping[str, Array]) -> None:
+        """Set all encodings of a simulator; `constants`: float constants of its model."""
+        simulator.widen(self.wide, self.narrow)
+        simulator.calibrate_from_ranges(self.ranges, constants)
+
+
+def lay_out(operations: Sequence[Operation], plan: Plan, ranges: Ranges, floors: Mapping[str, float]) -> Layout:
+    """What a plan wants of a graph with these operations.
 
     Args:
-        ranges, floors: observed on the simulator's model.
-        constants: float constants of that model.
+        ranges, floors: observed on the prepared graph.
 
     Raises:
-        RecipeError: the plan names an operation that the model does not have.
+        RecipeError: the plan names an operation that the graph does not have.
     """
-    observed, wanted = ranges.as_dict(), adjusted(ranges, plan, simulator.operations, floors).as_dict()
-    wide = [tensor for tensor in wide_tensors(simulator.operations, plan) if tensor in observed]
-    simulator.widen(wide_tensors(simulator.operations, plan), {tensor: wanted[tensor] for tensor in wide})
-    final = wanted | {tensor: observed[tensor] for tensor in wide}
-    simulator.calibrate_from_ranges(Ranges.from_dict(final, ranges.windows), constants)
+    observed, wanted = ranges.as_dict(), adjusted(ranges, plan, operations, floors).as_dict()
+    wide = wide_tensors(operations, plan)
+    final = wanted | {tensor: observed[tensor] for tensor in wide if tensor in observed}
+    narrow = {tensor: wanted[tensor] for tensor in wide if tensor in observed}
+    return Layout(tuple(wide), Ranges.from_dict(final, ranges.windows), narrow)
 
 
 def wide_tensors(operations: Sequence[Operation], plan: Plan) -> list[str]:

@@ -15,10 +15,16 @@ from snpe_tools.precision import Precision
 from snpe_tools.progress import say
 from snpe_tools.provenance import Request, changes, record
 from snpe_tools.qa.squad import SHIPPED_CALIBRATION
-from snpe_tools.quantization.plan import Plan, load_plan
-from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import check_fit
+from snpe_tools.stages.build_quantized import (
+    float_source,
+    make_quantized,
+    quantization_options,
+    quantization_settings,
+    quantized,
+    read_plan,
+)
 from snpe_tools.tensors import LIST_NAME
 from snpe_tools.toolchains import Quantization, Toolchain
 from snpe_tools.toolchains.choosing import choose
@@ -70,6 +76,11 @@ def choose_for(recipe: Recipe) -> Toolchain:
             "Take QUANTIZER=aimet (--quantizer aimet), or another precision.",
         )
     toolchain = choose(recipe.toolchain, sdk_python=recipe.sdk_python, sdk_tools=recipe.sdk_tools or None)
+    if recipe.train and (recipe.quantizer == "sdk" or recipe.method != "min-max"):
+        raise UsageError(
+            "Training learns the ranges: neither the SDK's quantizer nor another method than min-max would keep them.",
+            "Leave QUANTIZER and METHOD out, or TRAIN (--train).",
+        )
     if toolchain.reads_qdq and recipe.quantizer == "sdk":
         raise UsageError("QUANTIZER=sdk (--quantizer sdk) needs the SDK.", "Add TOOLCHAIN=sdk (--toolchain sdk).")
     return toolchain
@@ -90,7 +101,8 @@ def build_sources(recipe: Recipe, space: Workspace, precision: Precision, evalua
         _check_leak(evaluation, calibration)
     done = [_export(recipe, space), _inputs(recipe, space, calibration), _ranges(space)]
     if not precision.is_float:
-        done.append(_quantize(recipe, space, precision))
+        request = quantized(recipe, space, precision)
+        done.append(_run(request, lambda: make_quantized(recipe, space, precision, evaluation)))
     return done
 
 
@@ -184,54 +196,6 @@ def _ranges(space: Workspace) -> Done:
     return done
 
 
-def _quantize(recipe: Recipe, space: Workspace, precision: Precision) -> Done:
-    raws, target = space.raws("calibration"), space.qdq(precision)
-    plan = read_plan(recipe, space, precision)
-    settings = _quantization(recipe, precision, plan)
-
-    def action() -> Mapping[str, Any]:
-        from snpe_tools.stages.quantize import quantize
-
-        options = quantization_options(recipe, precision, plan)
-        made = quantize(space.onnx, raws / LIST_NAME, target, options, ranges=load_ranges(space.ranges))
-        return {"windows": made.windows, "activation_encodings": made.activations, "wide": made.wide}
-
-    sources = {"onnx": space.onnx, "raws": raws, "ranges": space.ranges}
-    current, legacy = space.artefact(f"{precision}.encodings"), space.legacy_encodings(precision)
-    outputs = {"qdq": target, "encodings": current, "legacy": legacy}
-    if plan and plan.changes_graph:
-        outputs["float"] = space.quantized_float(precision)
-    return _run(Request("quantize", sources, settings, outputs), action)
-
-
-def read_plan(recipe: Recipe, space: Workspace, precision: Precision) -> Plan | None:
-    """The model's plan, where activations have 8 bits; without what it says of 16 bits unless the precision is mixed.
-
-    Only a mixed precision must have one. Without, whoever asks for another method than min-max, or for the SDK's own
-    quantizer, gets that alone.
-
-    Raises:
-        RecipeError: there is none, or it is wrong.
-    """
-    if precision.mixed:
-        return load_plan(space.plan)
-    ours = recipe.method == "min-max" and recipe.quantizer == "aimet"
-    if not precision.takes_plan or not ours or not space.plan.is_file():
-        return None
-    return load_plan(space.plan).model_copy(update={"wide": ()})
-
-
-def quantization_options(recipe: Recipe, precision: Precision, plan: Plan | None = None) -> QuantizationOptions:
-    """How a recipe quantizes."""
-    return QuantizationOptions(precision, recipe.method, recipe.per_channel, recipe.percentile, plan)
-
-
-def float_source(recipe: Recipe, space: Workspace, precision: Precision) -> Path:
-    """The float graph that the encodings of a precision belong to."""
-    plan = read_plan(recipe, space, precision)
-    return space.quantized_float(precision) if plan and plan.changes_graph else space.onnx
-
-
 def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> Quantization | None:
     """What a recipe has the SDK quantize with; None in float."""
     if precision.is_float:
@@ -241,22 +205,11 @@ def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> 
     return Quantization(options, space.raws("calibration") / LIST_NAME, encodings)
 
 
-def _quantization(recipe: Recipe, precision: Precision, plan: Plan | None) -> dict[str, Any]:
-    """What decides the encodings; recorded beside the DLC, too."""
-    chosen = recipe.model_dump(include={"method", "percentile", "per_channel", "calibration_windows"})
-    if plan:
-        chosen["plan"] = plan.model_dump(mode="json")
-    return chosen | {
-        "precision": str(precision), "calibration": recipe.calibration or "shipped"
-    }  # fmt: skip
-
-
 def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Done:
     quantization = None if toolchain.reads_qdq else sdk_quantization(recipe, space, precision)
-    plan = read_plan(recipe, space, precision)
     source = float_source(recipe, space, precision) if precision.is_float or quantization else space.qdq(precision)
     sources, target = {"onnx": source}, space.dlc(precision)
-    settings = {"precision": str(precision)} if precision.is_float else _quantization(recipe, precision, plan)
+    settings = {"precision": str(precision)} if precision.is_float else quantization_settings(recipe, space, precision)
     if quantization:
         sources["raws"] = quantization.input_list.parent
         settings["quantizer"] = recipe.quantizer

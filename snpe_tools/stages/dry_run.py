@@ -12,7 +12,8 @@ from snpe_tools.errors import UsageError
 from snpe_tools.files import whole_folder, write_text
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import DEFAULT
-from snpe_tools.stages.build import build_sources, choose_for, float_source, sdk_quantization
+from snpe_tools.stages.build import build_sources, choose_for, sdk_quantization
+from snpe_tools.stages.build_quantized import float_source
 from snpe_tools.stages.convert import conversion
 from snpe_tools.toolchains.sdk import SdkTools, lay_out
 from snpe_tools.toolchains.sdk_commands import Command, conversion_commands, environment_script, preparation_command

@@ -6,26 +6,31 @@ wherever AIMET puts one; weights and activation ranges learn; AIMET then writes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snpe_tools.errors import UsageError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.graph.ranges import Ranges, collect_ranges
 from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.graph.twins import carried_over, of_other_shape, shorter, twin_names
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
 from snpe_tools.qa.features import Windows, load_tokenizer
 from snpe_tools.qa.squad import SHIPPED_QUESTIONS
+from snpe_tools.quantization.mixing import Layout, lay_out, prepared
+from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.reads import Reads
+from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.stages.quantize import constants, write_quantized
-from snpe_tools.training.curve import CROSS_ENTROPY, draw_curve
-from snpe_tools.training.distillation import distillation_loss, live
+from snpe_tools.stages.quantize import FLOOR_WINDOWS, checked_plan, constants, warn_of_other_weights, write_quantized
+from snpe_tools.training.curve import draw_curve
+from snpe_tools.training.distillation import imitation_loss
 from snpe_tools.training.evaluation import score_model
 from snpe_tools.training.hardware import describe, to_device
 from snpe_tools.training.loop import fit
@@ -35,11 +40,12 @@ from snpe_tools.training.task import Task, load_task
 
 if TYPE_CHECKING:
     import onnx
+    from torch import Tensor
 
-    from snpe_tools.training.quantized_model import QuantizedModel
+    from snpe_tools.training.quantized_model import QuantizedModel, Quantizers
 
-_CALIBRATION_WINDOWS = 64
-_TEACHER_WEIGHT = 0.9
+_OBSERVED_WINDOWS = 128
+_MEASURE = "distance from the float model"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Trained:
     f1: float
 
 
-def qat(
+def qat(  # noqa: PLR0913 - the files and choices of one step
     model: Path,
     tokenizer: Path,
     data: Path,
@@ -73,77 +79,128 @@ def qat(
     settings: TrainingSettings,
     options: QuantizationOptions,
     *,
+    dynamic: Path | None = None,
     evaluation: Path = SHIPPED_QUESTIONS,
     restart: bool = False,
 ) -> Trained:
     """Train a fixed-shape question-answering ONNX model for one precision, and quantize it.
 
-    The float model is the teacher: the student learns its logits, and a little from the right answers.
+    The float model is the teacher: the student learns its logits, and what is carried from layer to layer. Right
+    answers are not looked at.
 
     Args:
         model: fixed shapes, as `export` writes it.
         tokenizer: its tokenizer.json.
         data: SQuAD JSON, or rows (.jsonl, .jsonl.xz).
-        target: the QDQ ONNX file to write; encodings, provenance and loss curve go beside it.
-        settings: learning rate, epochs, batches; windows are as long as the model's.
-        options: precision and granularity; ranges start at the observed minimum and maximum.
+        target: the QDQ ONNX file to write; encodings, the trained float graph, provenance and loss curve go beside it.
+        settings: learning rate, epochs, batches; without `dynamic`, windows are as long as the model's.
+        options: precision, granularity and plan; ranges start where the plan has them, else at the observed minimum and
+            maximum.
+        dynamic: the same model for any length; it is trained on windows of `settings.max_seq_length` tokens.
         evaluation: SQuAD JSON to score on, before and after; no passage may be in both.
         restart: forget the state of an earlier run.
 
     Raises:
-        UsageError: a mixed precision.
+        UsageError: a plan without a precision that takes one, or the reverse.
+        RecipeError: the plan names operations that the model does not have.
         OnnxError: an operation that cannot be trained, or no fixed shapes.
         DataError: questions that cannot be read, or that leak.
         ExecutionError: training fell apart.
         StorageError: no space.
     """
-    if options.precision.mixed:
-        raise UsageError("A mixed precision cannot be trained.", "Train w8a8, or find a plan: snpe-tools tune.")
-    proto = use_int32_inputs(load(model))
-    unshare_vectors(proto)
-    settings = settings.model_copy(update={"max_seq_length": input_specs(proto)[0].shape[-1]})
+    graphs = _Graphs.read(model, dynamic, settings.max_seq_length, checked_plan(options))
+    settings = settings.model_copy(update={"max_seq_length": input_specs(graphs.trained)[0].shape[-1]})
     task = load_task(data, evaluation, load_tokenizer(tokenizer), settings)
-    known = identity(settings, model, data, str(options))
+    known = identity(settings, model, data, choices=repr(options))
     state = StateFile.beside(target, "training", known, settings.save_minutes)
     if restart:
         state.remove()
-    decisive = settings.model_dump(mode="json") | {"precision": str(options.precision)}
+    decisive = settings.model_dump(mode="json") | {"precision": str(options.precision), "plan": _plain(options.plan)}
     with recorded("qat", {"onnx": model, "data": data}, decisive, {"qdq": target}) as notes:
-        pair = _pair(proto, options, task.labelled.windows, settings)
+        pair = _pair(graphs, options, task.labelled.windows, settings)
         history, scores = _train(pair, task, settings, state)
-        made = _write(pair, options, target)
+        made = _write(pair, graphs, options, target)
         notes.update(float_f1=scores[0], before_f1=scores[1], f1=scores[2], loss=history.losses)
-    draw_curve(
-        {CROSS_ENTROPY: history.losses}, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}"
-    )
+    draw_curve({_MEASURE: history.losses}, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}")
     state.remove()
     return Trained(*made, history.step, round(history.seconds, 1), len(task.evaluation.questions), *scores)
 
 
+def _plain(plan: Plan | None) -> dict[str, Any] | None:
+    return plan.model_dump(mode="json") if plan else None
+
+
+@dataclass(frozen=True)
+class _Graphs:
+    """The float graph that is quantized, and its twin for the windows of training: itself, where they are as long."""
+
+    quantized: onnx.ModelProto
+    trained: onnx.ModelProto
+
+    @classmethod
+    def read(cls, model: Path, dynamic: Path | None, length: int, plan: Plan) -> _Graphs:
+        full = use_int32_inputs(load(model))
+        unshare_vectors(full)
+        warn_of_other_weights(full, plan)
+        short = full
+        if dynamic and length < input_specs(full)[0].shape[-1]:
+            short = shorter(load(dynamic), full, length)
+        return cls(prepared(full, plan), prepared(short, plan))
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> onnx.ModelProto:
+        """The graph that is quantized, with weights of the one that was trained."""
+        from snpe_tools.training.onnx_module import with_weights
+
+        return with_weights(self.quantized, carried_over(weights, self.trained, self.quantized))
+
+    def laid_out(self, layout: Layout) -> Layout:
+        """A layout of the graph that was trained as one of the graph that is quantized."""
+        names = twin_names(self.trained, self.quantized)
+        return Layout(
+            tuple(names[name] for name in layout.wide),
+            Ranges.from_dict({names[name]: ends for name, ends in layout.ranges.as_dict().items() if name in names},
+                             layout.ranges.windows),
+            {names[name]: ends for name, ends in layout.narrow.items()},
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Pair:
-    """The model that learns, the float one that teaches, and the ranges it began with."""
+    """The model that learns, and the float one that teaches."""
 
     student: QuantizedModel
     teacher: QuantizedModel
-    ranges: Ranges
 
 
-def _pair(proto: onnx.ModelProto, options: QuantizationOptions, windows: Windows, settings: TrainingSettings) -> _Pair:
+def _pair(graphs: _Graphs, options: QuantizationOptions, windows: Windows, settings: TrainingSettings) -> _Pair:
     from snpe_tools.training.quantized_model import QuantizedModel
 
-    ranges, quantizers = _observe(proto, windows), Simulator(proto, options).quantizers()
-    student, teacher = (to_device(QuantizedModel(proto, quantizers, ranges), settings) for _ in range(2))
+    quantizers = _quantizers(graphs.trained, options, windows)
+    fixed = of_other_shape(graphs.trained, graphs.quantized)
+    student, teacher = (to_device(QuantizedModel(graphs.trained, quantizers, fixed), settings) for _ in range(2))
     teacher.quantizing = False
-    return _Pair(student, teacher.eval(), ranges)
+    return _Pair(student, teacher.eval())
 
 
-def _observe(proto: onnx.ModelProto, windows: Windows) -> Ranges:
-    """Ranges over windows spread evenly over the training data."""
-    rows = np.unique(np.linspace(0, len(windows) - 1, _CALIBRATION_WINDOWS).astype(int))
+def _quantizers(proto: onnx.ModelProto, options: QuantizationOptions, windows: Windows) -> Quantizers:
+    """Where AIMET rounds, and the ranges that the plan wants of some of the training windows."""
+    from snpe_tools.training.quantized_model import Quantizers
+
+    simulator, plan = Simulator(proto, options), options.plan or Plan()
+    ranges, floors = _observe(proto, windows)
+    layout = lay_out(simulator.operations, plan, ranges, floors if plan.score_floor else {})
+    simulator.widen(layout.wide)
+    return Quantizers(simulator.quantizers(), layout, Reads(proto, simulator.operations).narrow(layout.wide))
+
+
+def _observe(proto: onnx.ModelProto, windows: Windows) -> tuple[Ranges, dict[str, float]]:
+    """Ranges, and floors of attention scores, over windows spread evenly over the training data."""
+    rows = np.unique(np.linspace(0, len(windows) - 1, _OBSERVED_WINDOWS).astype(int))
     names = [spec.name for spec in input_specs(proto)]
+    inputs = [windows.inputs(slice(row, row + 1), names) for row in rows]
     with explained("the model"), progress("observing ranges", len(rows)) as advance:
-        return collect_ranges(proto, (windows.inputs(slice(row, row + 1), names) for row in rows), advance)
+        ranges = collect_ranges(proto, inputs, advance)
+    return ranges, score_floors(proto, inputs[:FLOOR_WINDOWS])
 
 
 def _train(
@@ -157,21 +214,21 @@ def _train(
     float_f1, before = f1(pair.teacher), f1(pair.student)
     say(f"  F1 on {len(task.evaluation.questions)} questions: float {float_f1:.2f}, quantized {before:.2f}")
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(pair.student, settings)}")
-    lesson = live(pair.teacher, task.labelled.windows)
     history = fit(
         pair.student,
         task.steps,
-        lambda _, rows: distillation_loss(pair.student, lesson, task.labelled, rows, _TEACHER_WEIGHT),
+        lambda _, rows: imitation_loss(pair.student, pair.teacher, task.labelled.windows, rows),
         settings,
         state,
     )
     return history, (float_f1, before, f1(pair.student))
 
 
-def _write(pair: _Pair, options: QuantizationOptions, target: Path) -> tuple[Path, Path, Path]:
+def _write(pair: _Pair, graphs: _Graphs, options: QuantizationOptions, target: Path) -> tuple[Path, Path, Path]:
     """Quantize the trained weights with the learned ranges, by AIMET as every model."""
-    trained = pair.student.trained_model()
+    trained = graphs.with_weights(pair.student.trained_weights())
+    layout = graphs.laid_out(pair.student.learned_layout())
     simulator = Simulator(trained, options)
-    simulator.calibrate_from_ranges(pair.student.learned_ranges(pair.ranges), constants(trained))
-    made = write_quantized(simulator, target, pair.ranges.windows)
+    layout.apply(simulator, constants(trained))
+    made = write_quantized(simulator, target, layout.ranges.windows, trained)
     return made.qdq, made.encodings, made.legacy_encodings

@@ -24,7 +24,7 @@ from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.precision import NARROW_BITS
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
-from snpe_tools.quantization.mixing import apply_plan, prepared, wide_tensors
+from snpe_tools.quantization.mixing import lay_out, prepared, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
@@ -34,7 +34,7 @@ from snpe_tools.tensors import InputList, check_list, named, read_inputs, read_l
 if TYPE_CHECKING:
     import onnx
 
-_FLOOR_WINDOWS = 16
+FLOOR_WINDOWS = 16
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def quantize(
     """
     if options.precision.is_float:
         raise UsageError("fp16 needs no quantization.", "Convert the float ONNX model directly.")
-    plan = _plan(options)
+    plan = checked_plan(options)
     proto = use_int32_inputs(load(model))
     unshare_vectors(proto)
     _lint_constants(proto)
-    _lint_plan(proto, plan)
+    warn_of_other_weights(proto, plan)
     if plan.changes_graph:
         proto, ranges = prepared(proto, plan), None
     calibration = Calibration(proto, read_list(input_list), native=native)
@@ -103,8 +103,12 @@ def quantize(
     return made
 
 
-def _plan(options: QuantizationOptions) -> Plan:
-    """The plan, an empty one where there is none."""
+def checked_plan(options: QuantizationOptions) -> Plan:
+    """The plan, an empty one where there is none.
+
+    Raises:
+        UsageError: it does not fit the precision or the method, or a mixed precision has none.
+    """
     plan, precision = options.plan or Plan(), options.precision
     if precision.mixed and not options.plan:
         raise UsageError(f"{precision} needs a plan.", "Pass --plan FILE.")
@@ -129,7 +133,7 @@ def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: Calibr
         if ranges is None:
             warn_outside_fp16(observed)
         floors = calibration.score_floors() if plan.score_floor else {}
-        apply_plan(simulator, plan, observed, floors, constants(model))
+        lay_out(simulator.operations, plan, observed, floors).apply(simulator, constants(model))
         return
     simulator.widen(wide_tensors(simulator.operations, plan))
     with progress(f"calibrating ({method})", len(calibration)) as advance:
@@ -154,7 +158,8 @@ def _lint_constants(model: onnx.ModelProto) -> None:
         say(f"  warning: {constant}: such a constant ruins 8- and 16-bit ranges; `snpe-tools export` replaces it.")
 
 
-def _lint_plan(model: onnx.ModelProto, plan: Plan) -> None:
+def warn_of_other_weights(model: onnx.ModelProto, plan: Plan) -> None:
+    """Say so where a plan's ranges were found for other weights than the model's."""
     if plan.clip and plan.weights and plan.weights != weights_fingerprint(model):
         say("  warning: the plan's ranges were found for other weights; `snpe-tools tune` finds those of these.")
 
@@ -186,7 +191,7 @@ class Calibration:
 
     def score_floors(self) -> dict[str, float]:
         """Where the ranges of attention scores may end, from the first inferences."""
-        count = min(len(self), _FLOOR_WINDOWS)
+        count = min(len(self), FLOOR_WINDOWS)
         with progress("observing attention scores", count) as advance:
             return score_floors(self._model, islice(self.windows(), count), advance)
 
@@ -206,18 +211,18 @@ def constants(model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def write_quantized(
-    simulator: Simulator, target: Path, windows: int, folded: onnx.ModelProto | None = None
+    simulator: Simulator, target: Path, windows: int, changed: onnx.ModelProto | None = None
 ) -> Quantized:
     """Write the QDQ model and both encodings files of a calibrated simulator, together.
 
     Args:
-        folded: the float graph that a plan made, to be written with them.
+        changed: the float graph that a plan or training made, to be written with them.
     """
     current, legacy = encoding_paths(target)
-    others = [folded_path(target)] if folded else []
-    with whole_files(target, current, legacy, *others) as (new_model, new_current, new_legacy, *new_folded):
-        for file in new_folded:
-            save(folded, file)
+    others = [float_path(target)] if changed else []
+    with whole_files(target, current, legacy, *others) as (new_model, new_current, new_legacy, *new_float):
+        for file in new_float:
+            save(changed, file)
         new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
         new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
         save(simulator.qdq_model(), new_model)
@@ -225,12 +230,12 @@ def write_quantized(
     return Quantized(target, current, legacy, windows, len(simulator.activations), wide)
 
 
-def folded_path(target: Path) -> Path:
-    """Where the float graph stands that a plan made, beside the QDQ model: encodings for it fit no other.
+def float_path(target: Path) -> Path:
+    """Where the float graph stands that a plan or training made, beside the QDQ model: encodings for it fit no other.
 
     Never the name of the exported model, which often stands there, too.
     """
-    return target.with_name(f"{target.name.removesuffix('.onnx').removesuffix('.qdq')}.folded.onnx")
+    return target.with_name(f"{target.name.removesuffix('.onnx').removesuffix('.qdq')}.float.onnx")
 
 
 def encoding_paths(target: Path) -> tuple[Path, Path]:

@@ -23,7 +23,8 @@ from snpe_tools.qnn.generations import distinct
 from snpe_tools.recipe import Recipe
 from snpe_tools.scores import DEFAULT_MAX_DROP, Scores
 from snpe_tools.socs import Soc
-from snpe_tools.stages.build import build_dlc, build_prepared, choose_for, float_source
+from snpe_tools.stages.build import build_dlc, build_prepared, choose_for
+from snpe_tools.stages.build_quantized import float_source
 from snpe_tools.stages.device import Wish
 from snpe_tools.stages.device_stages import DeviceStages
 from snpe_tools.stages.host_stages import emulator_stage, onnx_stage

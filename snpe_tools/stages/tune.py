@@ -79,7 +79,7 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     """
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
     check_fit(f"A {MIXED} model", recipe.parsed_socs, MIXED.need)
-    recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max"})
+    recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max", "train": ""})
     pool = list(load_corpus(chosen.data).questions) if chosen.data else load_questions(SHIPPED_CALIBRATION)
     if len(pool) < 2 * chosen.questions:
         raise too_few(len(pool), chosen.questions, fewer=0)

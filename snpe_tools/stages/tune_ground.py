@@ -19,6 +19,7 @@ from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.ranges_file import load_ranges
 from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.graph.twins import carried_over, shorter
 from snpe_tools.precision import Precision
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import versions
@@ -31,7 +32,7 @@ from snpe_tools.recipe import Recipe
 from snpe_tools.spec import Array
 from snpe_tools.stages.quantize import Calibration
 from snpe_tools.tensors import LIST_NAME, read_list
-from snpe_tools.tuning.model import Candidate, Judge, Variant, carried_over, shorter
+from snpe_tools.tuning.model import Candidate, Judge, Variant
 from snpe_tools.tuning.search import Ground
 from snpe_tools.tuning.sensitivity import Sensitivity, measure
 from snpe_tools.tuning.trial import Tuning, load_tuning

@@ -121,4 +121,7 @@ def _share_of(corpus: Corpus, wanted: Mapping[str, float], settings: TrainingSet
     for source, share in wanted.items():
         rows = np.random.default_rng(settings.seed).permutation(np.flatnonzero(sources == source))
         parts.append(rows[: max(1, round(share * settings.share * len(rows)))])
-    return np.concatenate(parts)
+    found = np.concatenate(parts)
+    if settings.questions is None or len(found) <= settings.questions:
+        return found
+    return np.random.default_rng(settings.seed).permutation(found)[: settings.questions]

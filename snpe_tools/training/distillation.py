@@ -21,18 +21,6 @@ Lesson = Callable[[NDArray[np.intp], int], "tuple[Tensor, ...]"]
 """A teacher's start and end logits (rows, length) of some windows."""
 
 
-def live(teacher: nn.Module, windows: Windows) -> Lesson:
-    """The teacher is asked at every step: right for one pass over the data."""
-    import torch
-
-    def lesson(rows: NDArray[np.intp], length: int) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            output = teacher(**model_inputs(teacher, windows, rows, length))
-        return tuple(getattr(output, name) for name in LOGITS)
-
-    return lesson
-
-
 def remembered(logits: FloatArray) -> Lesson:
     """The teacher was asked before: right for several passes. `logits` are (2, windows, length)."""
     import torch
@@ -75,5 +63,46 @@ def _divergence(student: Tensor, teacher: Tensor, padding: Tensor) -> Tensor:
     return -(theirs * mine).sum(dim=-1).mean()
 
 
+_TEMPERATURE = 2.0
 _NEVER = -1e9
 """A logit whose probability is 0, and whose product with 0 still is a number."""
+
+
+def imitation_loss(
+    student: nn.Module, teacher: nn.Module, windows: Windows, rows: NDArray[np.intp]
+) -> tuple[Tensor, int]:
+    """How far a model of the same shape is from its teacher, on the way and in the end; and the tokens of the batch.
+
+    The divergence of its answers, softened as in distillation (Hinton et al., 2015), and of each tensor carried from
+    layer to layer the share of its energy that is error. Padding is left out. Right answers are not looked at.
+
+    Args:
+        student, teacher: models with start_logits, end_logits and hidden.
+    """
+    import torch
+
+    length = padded_length(student, windows, rows)
+    given = model_inputs(student, windows, rows, length)
+    real = given["attention_mask"] > 0
+    with torch.no_grad():
+        wanted = teacher(**given)
+    output = student(**given)
+    answers = [_softened(getattr(output, name), getattr(wanted, name), ~real) for name in LOGITS]
+    carried = [
+        (mine - theirs)[real].square().sum() / theirs[real].square().sum()
+        for mine, theirs in zip(output.hidden, wanted.hidden, strict=True)
+        if mine.shape[:2] == real.shape
+    ]
+    return torch.stack([*answers, *carried]).sum(), int(given["input_ids"].numel())
+
+
+def _softened(student: Tensor, teacher: Tensor, padding: Tensor) -> Tensor:
+    """Kullback-Leibler divergence at a temperature, in the units of that at 1; averaged over the windows."""
+    import torch
+
+    mine, theirs = (
+        torch.log_softmax(logits.float().masked_fill(padding, _NEVER) / _TEMPERATURE, dim=-1)
+        for logits in (student, teacher)
+    )
+    divergence = torch.nn.functional.kl_div(mine, theirs, log_target=True, reduction="batchmean")
+    return _TEMPERATURE**2 * divergence

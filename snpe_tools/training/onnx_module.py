@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class GraphFunction:
 
     Attributes:
         inputs, outputs: names.
+        computed: names of what the nodes write, in order.
+        reads: by how many nodes a tensor is read; the model's own outputs count as well.
         weights: float constants by name, float32 tensors.
 
     Raises:
@@ -55,6 +58,8 @@ class GraphFunction:
             self._steps.append((known[node.op_type], attributes, list(node.input), list(node.output)))
         self.inputs = [value.name for value in model.graph.input]
         self.outputs = [value.name for value in model.graph.output]
+        self.computed = [name for _, _, _, written in self._steps for name in written]
+        self.reads = Counter([*(name for _, _, read, _ in self._steps for name in read), *self.outputs])
         self.weights, self._constants = _constants(model)
 
     def __call__(

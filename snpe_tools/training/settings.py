@@ -56,6 +56,7 @@ class TrainingSettings(LoopSettings):
         base: folder or hub name of the pre-trained checkpoint.
         passes: what each pass over the data takes: source name to share of its rows. Empty: everything.
         share: of the rows of every source; below 1 for a quick trial.
+        questions: so many rows of all sources at most, in a pass.
         epochs: how often the passes are gone through.
         max_seq_length, doc_stride, max_query_length: tokens of a window, of the overlap of two, of a question.
         max_answer_length: tokens of the longest answer, in the score at the end.
@@ -68,6 +69,7 @@ class TrainingSettings(LoopSettings):
     base: str = Field(min_length=1)
     passes: tuple[dict[str, Share], ...] = ()
     share: Share = 1.0
+    questions: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=5, ge=1)
     max_seq_length: int = Field(default=384, ge=32, le=4096)
     doc_stride: int = Field(default=128, ge=1)
@@ -85,6 +87,20 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSe
         RecipeError: not TOML, an unknown key, a wrong value, or no base.
     """
     content = combined(file, overrides, "base")
+    return validated(TrainingSettings, content, str(file or "The training settings"))
+
+
+def imitation_settings(model: Path, file: Path | None, overrides: Mapping[str, Any]) -> TrainingSettings:
+    """With which a quantized model learns to answer as its float one does: small steps, and few of them.
+
+    Raises:
+        RecipeError: not TOML, an unknown key, or a wrong value.
+    """
+    usual = {
+        "base": str(model), "learning_rate": 3e-5, "batch_size": 8, "epochs": 1, "max_seq_length": 192,
+        "windows": "answer", "precision": "float32",
+    }  # fmt: skip
+    content = usual | combined(file, overrides, "base")
     return validated(TrainingSettings, content, str(file or "The training settings"))
 
 

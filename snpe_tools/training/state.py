@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 _NOT_DECISIVE: dict[str, Any] = {"save_minutes": True, "transfer": {"save_minutes"}, "answers": {"save_minutes"}}
 
 
-def identity(settings: BaseModel, *sources: Path | str) -> str:
-    """What must be equal for a run to go on: all that decides the result. Of files and folders, their content."""
+def identity(settings: BaseModel, *sources: Path | str, choices: str = "") -> str:
+    """What must be equal for a run to go on: all that decides the result. Of files and folders, their content.
+
+    Args:
+        choices: whatever else decides, in words.
+    """
     decisive = settings.model_dump(mode="json", exclude=_NOT_DECISIVE)
     contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
-    text = json.dumps([decisive, contents, versions()["torch"], versions()["transformers"]], sort_keys=True)
+    text = json.dumps([decisive, contents, choices, versions()["torch"], versions()["transformers"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,26 +7,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.errors import OnnxError
 from snpe_tools.graph.dequantized import dequantize_constants
-from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import infer_types, input_specs
-from snpe_tools.graph.mask import fold_mask
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
-from snpe_tools.graph.shapes import fix_shapes
-from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.noise import sqnr_db
 from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import IntArray, Windows
 from snpe_tools.qa.inference import LOGITS, parallel
 from snpe_tools.qa.metrics import evaluate, has_unanswerable
-from snpe_tools.quantization.mixing import apply_plan, wide_tensors
+from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
 from snpe_tools.stages.quantize import constants
@@ -36,30 +31,6 @@ if TYPE_CHECKING:
     import onnx
 
 _CONVERT = "_as_uint"
-_Value = TypeVar("_Value")
-
-
-def shorter(dynamic: onnx.ModelProto, model: onnx.ModelProto, length: int) -> onnx.ModelProto:
-    """The fixed graph `model` for windows of another length, from its dynamic twin.
-
-    Raises:
-        OnnxError: the two do not have the same operations.
-    """
-    short = use_int32_inputs(fix_shapes(dynamic, {value.name: (1, length) for value in dynamic.graph.input}))
-    fold_mask(short)
-    unshare_vectors(short)
-    if [node.op_type for node in short.graph.node] != [node.op_type for node in model.graph.node]:
-        raise OnnxError(f"The graph for {length} tokens has other operations than the model.")
-    return short
-
-
-def carried_over(values: Mapping[str, _Value], source: onnx.ModelProto, target: onnx.ModelProto) -> dict[str, _Value]:
-    """Values by tensor of one graph as values by tensor of its twin, which has the same nodes in the same order."""
-    names = dict(zip((value.name for value in source.graph.input), (value.name for value in target.graph.input),
-                     strict=True))  # fmt: skip
-    for one, other in zip(source.graph.node, target.graph.node, strict=True):
-        names.update(zip(one.output, other.output, strict=True))
-    return {names[name]: value for name, value in values.items() if name in names}
 
 
 @dataclass(frozen=True)
@@ -82,7 +53,7 @@ class Candidate:
     def quantized(self, plan: Plan) -> onnx.ModelProto:
         """The QDQ model of a plan."""
         floors = self.variant.floors if plan.score_floor else {}
-        apply_plan(self.simulator, plan, self.variant.ranges, floors, constants(self.variant.model))
+        lay_out(self.operations, plan, self.variant.ranges, floors).apply(self.simulator, constants(self.variant.model))
         return self.simulator.qdq_model()
 
     @cached_property

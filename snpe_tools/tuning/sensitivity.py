@@ -23,7 +23,8 @@ from snpe_tools.graph.ranges import Ranges
 from snpe_tools.layerwise.causes import likely_cause
 from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer
-from snpe_tools.quantization.operations import CONSTANT, MOVES, Operation, by_tensor
+from snpe_tools.quantization.operations import Operation, by_tensor
+from snpe_tools.quantization.reads import Reads
 from snpe_tools.spec import Array
 from snpe_tools.training.onnx_module import GraphFunction
 from snpe_tools.tuning.greedy import Effects, noise_of
@@ -73,7 +74,7 @@ class Sensitivity:
 
 def measure(
     model: onnx.ModelProto,
-    operations: Iterable[Operation],
+    operations: Sequence[Operation],
     symmetric: Mapping[str, bool],
     ranges: Ranges,
     windows: Iterable[Mapping[str, Array]],
@@ -108,7 +109,7 @@ class _Probe:
     def __init__(
         self,
         model: onnx.ModelProto,
-        operations: Iterable[Operation],
+        operations: Sequence[Operation],
         symmetric: Mapping[str, bool],
         ranges: Ranges,
     ) -> None:
@@ -116,8 +117,7 @@ class _Probe:
 
         self._graph, self._symmetric, self._ranges = GraphFunction(model), symmetric, ranges.as_dict()
         self._known = by_tensor(operations)
-        self._source = _sources(model, self._known)
-        self._reader = {node.output[0]: _operation_behind(model, node, self._known) for node in model.graph.node}
+        self._reads = Reads(model, operations)
         self._random = torch.Generator().manual_seed(0)
         self._sums: dict[tuple[Clip, str, str], list[float]] = {}
         self._taps: list[_Tap] = []
@@ -177,13 +177,13 @@ class _Probe:
 
     def _tap(self, name: str, value: Any, reader: str) -> Any:  # noqa: ANN401
         """Called for each tensor that a node reads: make those that are quantized there leaves of the gradient."""
-        source = self._source.get(name, "")
-        if not source or source not in self._ranges or self._reader.get(reader, "") is None:
+        source, behind = self._reads.source(name), self._reads.operation(reader)
+        if source not in self._ranges or behind is None:
             return value
         if not value.requires_grad:
             value = value.detach().requires_grad_()
         tapped = value.view_as(value)
-        self._taps.append(_Tap(name, source, self._reader.get(reader) or "", tapped))
+        self._taps.append(_Tap(name, source, behind, tapped))
         return tapped
 
     def _clips(self, tensor: str) -> list[Clip]:
@@ -225,26 +225,3 @@ def rounded(value: Tensor, low: float, high: float, *, symmetric: bool) -> Tenso
     bottom, levels = min(low, 0.0), 2**_BITS - 1
     step = max((max(high, 0.0) - bottom) / levels, _SMALLEST_STEP)
     return torch.fake_quantize_per_tensor_affine(value, step, round(-bottom / step), 0, levels)
-
-
-def _sources(model: onnx.ModelProto, known: Mapping[str, Operation]) -> dict[str, str]:
-    """Which operation's tensor each tensor is, moved at most; constants are no part of it."""
-    source: dict[str, str] = {}
-    for node in model.graph.node:
-        for name in node.output:
-            if name in known and known[name].type != CONSTANT:
-                source[name] = name
-            elif node.op_type in MOVES and node.input[0] in source:
-                source[name] = source[node.input[0]]
-    return source
-
-
-def _operation_behind(model: onnx.ModelProto, node: onnx.NodeProto, known: Mapping[str, Operation]) -> str | None:
-    """The tensor of the operation that a node computes or is fused into; None where it only moves numbers."""
-    written: str = node.output[0]
-    if written in known:
-        return written
-    if node.op_type in MOVES:
-        return None
-    behind = [one for one in model.graph.node if written in one.input]
-    return _operation_behind(model, behind[0], known) if behind else ""

@@ -22,9 +22,10 @@ from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.recipe import load_recipe
 from snpe_tools.stages import score
-from snpe_tools.stages.build import build_sources, read_plan
+from snpe_tools.stages.build import build_sources
+from snpe_tools.stages.build_quantized import read_plan
 from snpe_tools.stages.compare import compare
-from snpe_tools.stages.quantize import folded_path
+from snpe_tools.stages.quantize import float_path
 from snpe_tools.workspace import Workspace
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
@@ -81,8 +82,8 @@ def test_the_folded_graph_stands_beside_its_source(exported: Callable[[str], Pat
     plan = Plan(wide=("Softmax",), fold_scales=True)
     made = quantize(model, listed, tmp_path / "qa.qdq.onnx", QuantizationOptions(MIXED, plan=plan))
     assert model.read_bytes() == before
-    assert folded_path(made.qdq) == tmp_path / "qa.folded.onnx"
-    assert all((row.sqnr_db or 999) > 90 for row in compare(model, tmp_path / "qa.folded.onnx", listed))
+    assert float_path(made.qdq) == tmp_path / "qa.float.onnx"
+    assert all((row.sqnr_db or 999) > 90 for row in compare(model, tmp_path / "qa.float.onnx", listed))
 
 
 def _layers_are_those_of_the_folded_graph(root: Path) -> None:
@@ -117,7 +118,7 @@ def test_the_build_follows_the_plan(checkpoint: Callable[[str], Path], tmp_path:
     assert build()["quantize"]
     plan.write_text('fold_scales = true\nwide = ["Softmax"]\n')
     assert not build()["quantize"]
-    assert (folder / "tiny.w8a8-mixed.folded.onnx").is_file()
+    assert (folder / "tiny.w8a8-mixed.float.onnx").is_file()
     _layers_are_those_of_the_folded_graph(tmp_path)
     known = json.loads((folder / "tiny.w8a8-mixed.dlc.provenance.json").read_text())
     assert known["settings"]["plan"]["wide"] == ["Softmax"]

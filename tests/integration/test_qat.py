@@ -16,17 +16,16 @@ from typer.testing import CliRunner
 
 from snpe_tools import convert, export, inputs, run
 from snpe_tools.cli.main import app
-from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
-from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.precision import Precision
 from snpe_tools.qa.answers import find_answers
 from snpe_tools.qa.features import load_tokenizer, make_windows
 from snpe_tools.qa.inference import LOGITS, open_session
 from snpe_tools.qa.metrics import evaluate
 from snpe_tools.qa.squad import load_questions
+from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.stages.qat import _pair, _write, qat
+from snpe_tools.stages.qat import _Graphs, _pair, _write, qat
 from snpe_tools.stages.run import read_results
 from snpe_tools.stages.train import train
 from snpe_tools.training.fake_quantization import quantize_activation
@@ -93,23 +92,40 @@ def test_a_trained_w8a8_model_answers_on_the_emulator(
     assert emulated >= made.float_f1 - 1
 
 
-def test_the_qdq_model_computes_what_was_trained(float_model: Path, held_out: Path, tmp_path: Path) -> None:
-    """The fake quantizers in PyTorch are those that AIMET writes: the logits agree to a step or two of 8 bits."""
+PLAN = Plan(
+    fold_scales=True, score_floor=True, wide=("Add>LayerNormalization", "Softmax#0"), clip={"Gemm>Gelu": (1, 0.7)}
+)
+
+
+@pytest.mark.parametrize(
+    "options", [W8A8, QuantizationOptions(Precision.parse("w8a8-mixed"), plan=PLAN)], ids=["w8a8", "mixed"]
+)
+@pytest.mark.parametrize("length", [SEQUENCE, 32])
+def test_the_qdq_model_computes_what_was_trained(
+    float_model: Path, held_out: Path, tmp_path: Path, options: QuantizationOptions, length: int
+) -> None:
+    """The fake quantizers in PyTorch are those that AIMET writes: the logits agree to a step or two of 8 bits.
+
+    So they do where the model was trained on windows of another length.
+    """
     tokenizer, target = float_model.with_suffix(".tokenizer.json"), tmp_path / "m.qdq.onnx"
-    proto = use_int32_inputs(load(float_model))
-    unshare_vectors(proto)
-    windows = make_windows(load_questions(held_out), load_tokenizer(tokenizer), SEQUENCE)
-    pair = _pair(proto, W8A8, windows, settings())
-    _write(pair, W8A8, target)
+    dynamic = float_model.with_suffix(".dynamic.onnx")
+    graphs = _Graphs.read(float_model, dynamic, length, options.plan or Plan())
+    windows = make_windows(load_questions(held_out), load_tokenizer(tokenizer), length)
+    pair = _pair(graphs, options, windows, settings())
+    assert pair.student.length == length
+    _write(pair, graphs, options, target)
     session = open_session(target, optimize=False)
     arrays = windows.inputs(slice(0, 4), pair.student.input_names)
     with torch.no_grad():
         ours = pair.student(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    padded = {name: np.pad(array, ((0, 0), (0, SEQUENCE - length))) for name, array in arrays.items()}
+    real = arrays["attention_mask"] > 0
     for name in LOGITS:
         rows = [
-            session.run([name], {key: array[row : row + 1] for key, array in arrays.items()})[0] for row in range(4)
+            session.run([name], {key: array[row : row + 1] for key, array in padded.items()})[0] for row in range(4)
         ]
-        wanted, got = np.concatenate(rows), getattr(ours, name).numpy()
+        wanted, got = np.concatenate(rows)[:, :length][real], getattr(ours, name).numpy()[real]
         assert np.abs(got - wanted).max() < 4 * np.ptp(wanted) / 255
         assert np.abs(got - wanted).mean() < 0.5 * np.ptp(wanted) / 255
 
@@ -117,13 +133,14 @@ def test_the_qdq_model_computes_what_was_trained(float_model: Path, held_out: Pa
 def test_the_command_trains(float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path) -> None:
     given = ["qat", str(float_model), "--tokenizer", str(float_model.with_suffix(".tokenizer.json"))]
     given += ["--data", str(easy_questions), "--eval", str(held_out), "-o", str(tmp_path / "m.w8a8.qdq.onnx")]
-    result = CliRunner().invoke(app, [*given, "--share", "0.2", "--json"])
+    result = CliRunner().invoke(app, [*given, "--questions", "80", "--json"])
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["steps"] == 5
+    assert json.loads(result.stdout)["steps"] == 10
     assert "Next: snpe-tools convert" in result.stderr
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == [
         "m.w8a8.encodings",
+        "m.w8a8.float.onnx",
         "m.w8a8.legacy.encodings",
         "m.w8a8.qdq.onnx",
         "m.w8a8.qdq.onnx.provenance.json",

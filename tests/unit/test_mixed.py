@@ -21,7 +21,7 @@ from snpe_tools.quantization.mixing import adjusted
 from snpe_tools.quantization.operations import Operation, find_operations, select
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
-from snpe_tools.stages.quantize import folded_path
+from snpe_tools.stages.quantize import float_path
 from snpe_tools.workspace import Workspace
 from tests.conftest import make_model
 
@@ -189,9 +189,9 @@ def test_what_the_graph_outputs_stays_as_it_is(output: str, folds: int) -> None:
 
 def test_the_float_graph_of_a_plan_never_has_its_sources_name() -> None:
     for target in ("qa.qdq.onnx", "qa.onnx"):
-        assert folded_path(Path("build") / target) == Path("build/qa.folded.onnx")
+        assert float_path(Path("build") / target) == Path("build/qa.float.onnx")
     space, mixed = Workspace(Path(), "m"), Precision.parse("w8a8-mixed")
-    assert folded_path(space.qdq(mixed)) == space.quantized_float(mixed)
+    assert float_path(space.qdq(mixed)) == space.quantized_float(mixed)
 
 
 def test_the_floor_of_scores_lies_below_every_row_maximum() -> None:

@@ -1,0 +1,81 @@
+"""A build that trains the quantized model on the way, on a tiny model: TRAIN=questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from snpe_tools.cli.main import app
+from snpe_tools.graph.loading import load
+from snpe_tools.precision import Precision
+from snpe_tools.recipe import load_recipe
+from snpe_tools.stages.build_quantized import float_source
+from snpe_tools.stages.quantize import constants
+from snpe_tools.workspace import Workspace
+
+MIXED = Precision.parse("w8a8-mixed")
+
+
+@pytest.fixture(scope="module")
+def root(new_root: Callable[[str], Path]) -> Path:
+    made = new_root("trained")
+    (made / "Models" / "tiny" / "w8a8-mixed.toml").write_text('fold_scales = true\nwide = ["Add>LayerNormalization"]\n')
+    return made
+
+
+def build(root: Path, *options: str) -> dict[str, bool]:
+    """Which steps were up to date, by name."""
+    given = ["build", "--model", "tiny", "--root", str(root), "--precision", "w8a8-mixed", *options, "--json"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    return {item["step"]: item["fresh"] for item in json.loads(result.stdout)["artefacts"]}
+
+
+def test_a_build_trains_once(root: Path, easy_questions: Path, held_out: Path) -> None:
+    space, options = Workspace(root, "tiny"), ("--train", str(easy_questions), "--data", str(held_out))
+    assert not build(root, *options)["train"]
+    assert all(build(root, *options).values())
+    notes = json.loads(space.qdq(MIXED).with_name(f"{space.qdq(MIXED).name}.provenance.json").read_text())
+    assert (notes["step"], notes["notes"]["steps"]) == ("train", 50)
+    assert notes["inputs"]["questions"]["path"] == str(easy_questions)
+    trained, before = constants(load(space.quantized_float(MIXED))), constants(load(space.onnx))
+    changed = [name for name in before if name in trained and not np.array_equal(before[name], trained[name])]
+    assert changed
+    assert not any("word_embeddings" in name for name in changed), "tables stay"
+    recipe = load_recipe("tiny", root / "Models", {"train": str(easy_questions)})
+    assert float_source(recipe, space, Precision.parse("w8a16")) == space.quantized_float(Precision.parse("w8a16"))
+    assert float_source(recipe, space, Precision.parse("fp16")) == space.onnx
+
+
+def test_scores_are_those_of_the_trained_model(root: Path, easy_questions: Path, held_out: Path) -> None:
+    given = ["score", "--model", "tiny", "--root", str(root), "--precision", "w8a8-mixed", "--questions", "4"]
+    given += ["--train", str(easy_questions), "--data", str(held_out), "--max-drop", "100", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    assert "train:" not in result.stderr, "what was trained is not trained again"
+
+
+def test_without_questions_it_is_only_calibrated(root: Path) -> None:
+    steps = build(root)
+    assert "train" not in steps
+    assert not steps["quantize"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--train", "nothing.jsonl"), "nothing.jsonl"),
+        (("--method", "mse"), "Training learns the ranges"),
+        (("--data", "{train}"), "passage"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(root: Path, held_out: Path, options: tuple[str, ...], message: str) -> None:
+    given = ["build", "--model", "tiny", "--root", str(root), "--precision", "w8a8", "--train", str(held_out)]
+    result = CliRunner().invoke(app, [*given, *(option.format(train=held_out) for option in options)])
+    assert result.exit_code != 0
+    assert message in str(result.exception)

@@ -134,6 +134,12 @@ class Simulator:
         """The operations that get an activation encoding, in order of execution."""
         return find_operations(self._model, self.activations)
 
+    def steps(self, bits: int) -> dict[str, float]:
+        """The step between two values of each activation of so many bits, by tensor, once they are calibrated."""
+        quantizers = self.sim.qc_quantize_op_dict
+        narrow = {name: quantizers[name] for name in self.activations if quantizers[name].bitwidth == bits}
+        return {name: quantizer.get_encodings()[0].delta for name, quantizer in narrow.items()}
+
     def widen(self, tensors: Collection[str], narrow: Mapping[str, tuple[float, float]] | None = None) -> None:
         """Give these activations 16 bits, and all others those of the precision; calibrate again afterwards.
 

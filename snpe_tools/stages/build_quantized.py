@@ -63,7 +63,7 @@ def _train(recipe: Recipe, space: Workspace, options: QuantizationOptions, evalu
     target = space.qdq(options.precision)
     made = qat(
         space.onnx, space.tokenizer, Path(recipe.train), target, settings, options,
-        dynamic=space.dynamic, evaluation=evaluation,
+        dynamic=space.dynamic, evaluation=evaluation, forget_others=True,
     )  # fmt: skip
     return {"steps": made.steps, "float_f1": made.float_f1, "before_f1": made.before_f1, "f1": made.f1}
 
@@ -91,11 +91,8 @@ def quantization_options(recipe: Recipe, precision: Precision, plan: Plan | None
 
 
 def float_source(recipe: Recipe, space: Workspace, precision: Precision) -> Path:
-    """The float graph that encodings belong to: the exported one, unless a plan or training made another."""
-    if precision.is_float:
-        return space.onnx
-    plan = read_plan(recipe, space, precision)
-    changed = recipe.train or (plan and plan.changes_graph)
+    """The float graph that encodings belong to: with 8-bit activations, and after training, not the exported one."""
+    changed = precision.takes_plan or (recipe.train and not precision.is_float)
     return space.quantized_float(precision) if changed else space.onnx
 
 

@@ -28,7 +28,14 @@ from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.reads import Reads
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.stages.quantize import FLOOR_WINDOWS, checked_plan, constants, warn_of_other_weights, write_quantized
+from snpe_tools.stages.quantize import (
+    FLOOR_WINDOWS,
+    checked_plan,
+    constants,
+    simulate,
+    warn_of_other_weights,
+    write_quantized,
+)
 from snpe_tools.training.curve import draw_curve
 from snpe_tools.training.distillation import imitation_loss
 from snpe_tools.training.evaluation import score_model
@@ -82,6 +89,7 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
     dynamic: Path | None = None,
     evaluation: Path = SHIPPED_QUESTIONS,
     restart: bool = False,
+    forget_others: bool = False,
 ) -> Trained:
     """Train a fixed-shape question-answering ONNX model for one precision, and quantize it.
 
@@ -99,9 +107,10 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
         dynamic: the same model for any length; it is trained on windows of `settings.max_seq_length` tokens.
         evaluation: SQuAD JSON to score on, before and after; no passage may be in both.
         restart: forget the state of an earlier run.
+        forget_others: forget it where that run had other settings or data, instead of refusing.
 
     Raises:
-        UsageError: a plan without a precision that takes one, or the reverse.
+        UsageError: the state of another run is there; a plan without a precision that takes one, or the reverse.
         RecipeError: the plan names operations that the model does not have.
         OnnxError: an operation that cannot be trained, or no fixed shapes.
         DataError: questions that cannot be read, or that leak.
@@ -111,12 +120,15 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
     graphs = _Graphs.read(model, dynamic, settings.max_seq_length, checked_plan(options))
     settings = settings.model_copy(update={"max_seq_length": input_specs(graphs.trained)[0].shape[-1]})
     task = load_task(data, evaluation, load_tokenizer(tokenizer), settings)
-    known = identity(settings, model, data, choices=repr(options))
+    sources = {"onnx": model, "data": data} | ({"dynamic": dynamic} if dynamic else {})
+    known = identity(settings, *sources.values(), choices=repr(options))
     state = StateFile.beside(target, "training", known, settings.save_minutes)
     if restart:
         state.remove()
+    if forget_others:
+        state.forget_others()
     decisive = settings.model_dump(mode="json") | {"precision": str(options.precision), "plan": _plain(options.plan)}
-    with recorded("qat", {"onnx": model, "data": data}, decisive, {"qdq": target}) as notes:
+    with recorded("qat", sources, decisive, {"qdq": target}) as notes:
         pair = _pair(graphs, options, task.labelled.windows, settings)
         history, scores = _train(pair, task, settings, state)
         made = _write(pair, graphs, options, target)
@@ -212,7 +224,8 @@ def _train(
         return score_model(model, task.evaluation, settings.max_answer_length).f1
 
     float_f1, before = f1(pair.teacher), f1(pair.student)
-    say(f"  F1 on {len(task.evaluation.questions)} questions: float {float_f1:.2f}, quantized {before:.2f}")
+    asked = f"{len(task.evaluation.questions)} questions in windows of {settings.max_seq_length} tokens"
+    say(f"  F1 on {asked}: float {float_f1:.2f}, quantized {before:.2f}")
     say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(pair.student, settings)}")
     history = fit(
         pair.student,
@@ -228,7 +241,6 @@ def _write(pair: _Pair, graphs: _Graphs, options: QuantizationOptions, target: P
     """Quantize the trained weights with the learned ranges, by AIMET as every model."""
     trained = graphs.with_weights(pair.student.trained_weights())
     layout = graphs.laid_out(pair.student.learned_layout())
-    simulator = Simulator(trained, options)
-    layout.apply(simulator, constants(trained))
-    made = write_quantized(simulator, target, layout.ranges.windows, trained)
+    simulator, settled = simulate(trained, options, lambda simulator, model: layout.apply(simulator, constants(model)))
+    made = write_quantized(simulator, target, layout.ranges.windows, settled)
     return made.qdq, made.encodings, made.legacy_encodings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from snpe_tools.precision import NARROW_BITS
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
 from snpe_tools.quantization.mixing import lay_out, prepared, wide_tensors
+from snpe_tools.quantization.norm_offsets import settle_norm_offsets
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
@@ -96,9 +98,10 @@ def quantize(
     sources = {"onnx": model, "list": input_list}
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
-        simulator = Simulator(proto, options)
-        _calibrate(simulator, proto, calibration, ranges)
-        made = write_quantized(simulator, target, len(calibration), proto if plan.changes_graph else None)
+        calibrate = partial(_calibrate, calibration=calibration, ranges=ranges)
+        simulator, settled = simulate(proto, options, calibrate)
+        changed = settled if options.precision.takes_plan else None
+        made = write_quantized(simulator, target, len(calibration), changed)
         notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
     return made
 
@@ -124,6 +127,24 @@ def checked_plan(options: QuantizationOptions) -> Plan:
             "Use METHOD=min-max (--method), or take clip and score_floor out of the plan.",
         )
     return plan
+
+
+def simulate(
+    model: onnx.ModelProto, options: QuantizationOptions, calibrate: Callable[[Simulator, onnx.ModelProto], None]
+) -> tuple[Simulator, onnx.ModelProto]:
+    """A calibrated simulator, and the float graph that it quantizes: the model, with offsets as the HTP adds them.
+
+    Where none is changed, the graph is the model itself.
+    """
+    simulator = Simulator(model, options)
+    calibrate(simulator, model)
+    settled = type(model)()
+    settled.CopyFrom(model)
+    if not settle_norm_offsets(settled, simulator.steps(NARROW_BITS)):
+        return simulator, model
+    simulator = Simulator(settled, options)
+    calibrate(simulator, settled)
+    return simulator, settled
 
 
 def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: Calibration, ranges: Ranges | None) -> None:

@@ -83,12 +83,7 @@ class StateFile:
 
         if not self.path.is_file():
             return History()
-        try:
-            state = torch.load(self.path, weights_only=True, map_location="cpu")
-        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as problem:
-            raise InputError(
-                f"{self.path}, the state of an earlier run, is damaged.", "Start again with --restart."
-            ) from problem
+        state = self._load()
         if state["identity"] != self._identity:
             raise UsageError(
                 f"{self.path} is the state of a run with other settings or data.",
@@ -100,6 +95,25 @@ class StateFile:
         if torch.cuda.is_available() and state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])
         return History(**state["history"])
+
+    def _load(self) -> dict[str, Any]:
+        import torch
+
+        try:
+            state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as problem:
+            raise InputError(
+                f"{self.path}, the state of an earlier run, is damaged.", "Start again with --restart."
+            ) from problem
+        return state
+
+    def forget_others(self) -> None:
+        """Remove the state of a run with other settings or data, and a damaged one."""
+        try:
+            if self.path.is_file() and self._load()["identity"] != self._identity:
+                self.remove()
+        except InputError:
+            self.remove()
 
     def keep(self, model: nn.Module, optimizer: Optimizer, history: History) -> None:
         """Write the state, if the last one is old enough.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
@@ -58,6 +59,20 @@ def test_scores_are_those_of_the_trained_model(root: Path, easy_questions: Path,
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
     assert "train:" not in result.stderr, "what was trained is not trained again"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_state_of_another_run_is_no_hindrance(
+    root: Path, easy_questions: Path, held_out: Path, tmp_path: Path, damaged: bool
+) -> None:
+    """It is left by a run that was killed, whose questions or plan were other ones."""
+    state, few = root / "Models" / "tiny" / "tiny.w8a8-mixed.qdq.onnx.training-state", tmp_path / "few.jsonl"
+    few.write_text("".join(easy_questions.read_text().splitlines(keepends=True)[:16]))
+    torch.save({"identity": "another", "model": {}}, state)
+    if damaged:
+        state.write_bytes(state.read_bytes()[:100])
+    assert not build(root, "--train", str(few), "--data", str(held_out))["train"]
+    assert not state.exists()
 
 
 def test_without_questions_it_is_only_calibrated(root: Path) -> None:

@@ -15,11 +15,13 @@ from snpe_tools.errors import RecipeError
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.graph.session import plain_session
+from snpe_tools.graph.twins import carried_over, of_other_shape
 from snpe_tools.precision import Precision
 from snpe_tools.quantization.converts import insert_converts
-from snpe_tools.quantization.mixing import adjusted
+from snpe_tools.quantization.mixing import adjusted, lay_out
 from snpe_tools.quantization.operations import Operation, find_operations, select
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
+from snpe_tools.quantization.reads import Reads
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
 from snpe_tools.stages.quantize import float_path
 from snpe_tools.workspace import Workspace
@@ -79,6 +81,40 @@ def test_an_operation_that_is_fused_with_its_reader_is_read_through() -> None:
     found = find_operations(attention(), [name for name in QUANTIZED if name != "k"])
     assert "Gemm>Div#0" not in {operation.name for operation in found}
     assert [operation.tensor for operation in select(found, ["Div"])] == ["k_scaled"]
+
+
+def test_reads_of_8_bits_see_16_bit_tensors_behind_a_convert() -> None:
+    reads = Reads(attention(), operations())
+    assert reads.source("q_moved") == "q", "moved at most"
+    assert reads.source("wq") == reads.source("shape") == ""
+    assert (reads.operation("q_moved"), reads.operation("p"), reads.operation("")) == (None, "p", "")
+    assert reads.narrow(["q", "scores"]) == {("q_moved", "q_scaled"): "q", ("scores", "p"): "scores"}
+    assert reads.narrow(["scores", "p"]) == {("p", "y"): "p"}
+    assert reads.narrow([operation.tensor for operation in operations()]) == {}
+
+
+def test_what_8_bit_readers_see_of_a_wide_tensor_is_clipped_alone() -> None:
+    ranges = Ranges.from_dict({"q": (-4.0, 8.0), "p": (0.0, 1.0), "scores": (-2.0, 2.0)}, 1)
+    layout = lay_out(
+        operations(), Plan(wide=("Softmax",), clip={"Softmax": (1, 0.5), "Gemm>Mul": (0.5, 1)}), ranges, {}
+    )
+    assert layout.wide == ("p",)
+    assert layout.ranges.as_dict() == {"q": (-2.0, 8.0), "p": (0.0, 1.0), "scores": (-2.0, 2.0)}
+    assert layout.narrow == {"p": (0.0, 0.5)}
+
+
+def test_twins_know_each_other_by_their_nodes() -> None:
+    first, second = attention(), attention()
+    for node in second.graph.node:
+        node.output[:] = [f"{name}'" if name != "y" else name for name in node.output]
+        node.input[:] = [f"{name}'" for name in node.input]
+    for value in (*second.graph.initializer, *second.graph.input):
+        value.name = f"{value.name}'"
+    assert carried_over({"q": 1, "wq": 2, "x": 3, "unknown": 4}, first, second) == {"q'": 1, "wq'": 2, "x'": 3}
+    assert of_other_shape(first, second) == set()
+    longer = next(tensor for tensor in second.graph.initializer if tensor.name == "bq'")
+    longer.CopyFrom(numpy_helper.from_array(np.zeros(9, np.float32), "bq'"))
+    assert of_other_shape(first, second) == {"bq"}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Recipe(BaseModel):
     percentile: float = Field(default=99.99, gt=50, le=100)
     per_channel: bool = True
     train: str = ""
-    train_questions: int = Field(default=1280, ge=1)
+    train_questions: int = Field(default=1536, ge=1)
     emulated_questions: int = Field(default=32, ge=1)
 
     @field_validator("precision")

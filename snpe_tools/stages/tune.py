@@ -23,7 +23,7 @@ from snpe_tools.workspace import Workspace
 
 _HELP = 3
 _BEYOND_BITS = (
-    "train the model for its quantization: snpe-tools qat",
+    "train the quantized model: TRAIN=questions (build --train)",
     "w8a16",
     "more calibration: --windows 256 (WINDOWS=256)",
 )

@@ -30,6 +30,7 @@ from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
+from snpe_tools.stages.quantize import float_path
 from snpe_tools.toolchains.pypi import _add_cache
 from tests.conftest import make_model
 from tests.dlc_files import write_zip
@@ -43,7 +44,7 @@ _KINDS = {"input": 0, "output": 1, "native": 3, "static": 4}
 
 
 class Made:
-    """A DLC, the float model and the QDQ model that it was made of (the float model itself for fp16)."""
+    """A DLC, the float model that was quantized, and the QDQ model it was made of (the float model itself for fp16)."""
 
     def __init__(self, model: Path, source: Path, file: Path) -> None:
         self.model, self.source, self.file = model, source, file
@@ -73,7 +74,8 @@ def _build(model: Path, precision: str, folder: Path) -> Made:
         questions = load_questions(SHIPPED_CALIBRATION)[:2]
         listed = inputs(model, questions, model.with_suffix(".tokenizer.json"), folder / "raws", limit=2).list_file
         source = quantize(model, listed, folder / "m.qdq.onnx", QuantizationOptions(bits)).qdq
-    return Made(model, source, convert(source, folder / f"m.{precision}.dlc").dlc)
+    changed = float_path(source)
+    return Made(changed if changed.is_file() else model, source, convert(source, folder / f"m.{precision}.dlc").dlc)
 
 
 def plain(name: str) -> str:

@@ -23,7 +23,7 @@ from snpe_tools.qa.features import load_tokenizer, make_windows
 from snpe_tools.qa.inference import LOGITS, open_session
 from snpe_tools.qa.metrics import evaluate
 from snpe_tools.qa.squad import load_questions
-from snpe_tools.quantization.plan import Plan
+from snpe_tools.quantization.plan import Plan, save_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.stages.qat import _Graphs, _pair, _write, qat
 from snpe_tools.stages.run import read_results
@@ -146,6 +146,28 @@ def test_the_command_trains(float_model: Path, easy_questions: Path, held_out: P
         "m.w8a8.qdq.onnx.provenance.json",
         "m.w8a8.qdq.svg",
     ]
+
+
+def test_the_command_trains_a_mixed_precision_on_short_windows(
+    float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path
+) -> None:
+    plan, target = tmp_path / "plan.toml", tmp_path / "m.w8a8-mixed.qdq.onnx"
+    save_plan(PLAN, plan)
+    given = ["qat", str(float_model), "--tokenizer", str(float_model.with_suffix(".tokenizer.json"))]
+    given += ["--data", str(easy_questions), "--eval", str(held_out), "-o", str(target), "--precision", "w8a8-mixed"]
+    refused = CliRunner().invoke(app, given)
+    assert "needs a plan" in str(refused.exception)
+    dynamic = float_model.with_suffix(".dynamic.onnx")
+    given += ["--plan", str(plan), "--dynamic", str(dynamic), "--max-seq-length", "32", "--questions", "80", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    assert "in windows of 32 tokens" in result.stderr
+    made = json.loads(result.stdout)
+    assert made["steps"] == 10
+    assert made["f1"] > 80
+    known = json.loads(target.with_name(f"{target.name}.provenance.json").read_text())
+    assert known["inputs"]["dynamic"]["path"] == str(dynamic)
+    assert {node.op_type for node in load(target).graph.node} >= {"QuantizeLinear", "DequantizeLinear"}
 
 
 def test_a_killed_run_goes_on(float_model: Path, easy_questions: Path, held_out: Path, tmp_path: Path) -> None:

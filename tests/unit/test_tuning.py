@@ -284,7 +284,7 @@ def test_what_helps_after_a_stop_is_more_time_then_what_is_left_at_8_bits() -> N
 
 def test_what_helps_where_16_bits_lose_too_much_is_not_more_of_them() -> None:
     found = with_costs(tuning(trial("a", 3, 0), trial("all", 1, 100)), "h", "r", "y")
-    assert "qat" in helpful(found, (), stopped=False)[0]
+    assert "TRAIN" in helpful(found, (), stopped=False)[0]
     found.trials[-1] = trial("all", 0.1, 100)
     assert "h#0" in helpful(found, (), stopped=False)[0]
 

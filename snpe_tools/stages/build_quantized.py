@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.files import require_file
 from snpe_tools.graph.ranges_file import load_ranges
 from snpe_tools.precision import Precision
 from snpe_tools.provenance import Request
@@ -23,7 +22,6 @@ def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request
 
     Raises:
         RecipeError: there is no plan where the precision needs one, or it is wrong.
-        InputError: there are no questions to train on.
     """
     sources = {"onnx": space.onnx, "raws": space.raws("calibration"), "ranges": space.ranges}
     current, legacy = space.artefact(f"{precision}.encodings"), space.legacy_encodings(precision)
@@ -32,7 +30,7 @@ def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request
         outputs["float"] = space.quantized_float(precision)
     if recipe.train:
         sources = {"onnx": space.onnx, "dynamic": space.dynamic, "tokenizer": space.tokenizer}
-        sources["questions"] = require_file(Path(recipe.train), "training questions")
+        sources["questions"] = Path(recipe.train)
     step = "train" if recipe.train else "quantize"
     return Request(step, sources, quantization_settings(recipe, space, precision), outputs)
 

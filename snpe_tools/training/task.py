@@ -20,7 +20,7 @@ from snpe_tools.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_LEAK = "Leave those passages out of --data, or evaluate on other questions (--eval)."
+_LEAK = "Leave those passages out of the training questions, or evaluate on others."
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def changes(request: Request) -> list[str]:
         return [
             "was never made" if not all(path.exists() for path in request.outputs.values()) else "has no provenance"
         ]
-    reasons = _file_changes(known.inputs, request.inputs) + _file_changes(known.outputs, request.outputs)
+    reasons = [] if known.step == request.step else [f"the one that is there was made by another step: {known.step}"]
+    reasons += _file_changes(known.inputs, request.inputs) + _file_changes(known.outputs, request.outputs)
     reasons += _differences("setting", known.settings, _plain(request.settings))
     return reasons + _differences("version of", known.versions, versions())
 

@@ -76,9 +76,11 @@ def test_the_state_of_another_run_is_no_hindrance(
 
 
 def test_without_questions_it_is_only_calibrated(root: Path) -> None:
-    steps = build(root)
-    assert "train" not in steps
-    assert not steps["quantize"]
+    given = ["build", "--model", "tiny", "--root", str(root), "--precision", "w8a8-mixed"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    assert "(the one that is there was made by another step: train, …)" in result.stderr
+    assert build(root)["quantize"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import onnx
 
 FLOOR_WINDOWS = 16
+
+Calibrate = Callable[[Simulator, "onnx.ModelProto"], None]
+"""Calibrates a simulator of a model."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,7 @@ def quantize(
     sources = {"onnx": model, "list": input_list}
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
-        calibrate = partial(_calibrate, calibration=calibration, ranges=ranges)
-        simulator, settled = simulate(proto, options, calibrate)
+        simulator, settled = simulate(proto, options, _calibrator(options, calibration, ranges))
         changed = settled if options.precision.takes_plan else None
         made = write_quantized(simulator, target, len(calibration), changed)
         notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
@@ -130,11 +132,11 @@ def checked_plan(options: QuantizationOptions) -> Plan:
 
 
 def simulate(
-    model: onnx.ModelProto, options: QuantizationOptions, calibrate: Callable[[Simulator, onnx.ModelProto], None]
+    model: onnx.ModelProto, options: QuantizationOptions, calibrate: Calibrate
 ) -> tuple[Simulator, onnx.ModelProto]:
     """A calibrated simulator, and the float graph that it quantizes: the model, with offsets as the HTP adds them.
 
-    Where none is changed, the graph is the model itself.
+    Where none is changed, the graph is the model itself; else both are calibrated.
     """
     simulator = Simulator(model, options)
     calibrate(simulator, model)
@@ -147,17 +149,29 @@ def simulate(
     return simulator, settled
 
 
-def _calibrate(simulator: Simulator, model: onnx.ModelProto, calibration: Calibration, ranges: Ranges | None) -> None:
-    method, plan = simulator.options.method, simulator.options.plan or Plan()
-    if method == "min-max":
-        observed = ranges or calibration.observe()
+def _calibrator(options: QuantizationOptions, calibration: Calibration, ranges: Ranges | None) -> Calibrate:
+    """How to calibrate by the options' method; for min-max all is observed once, however many are calibrated."""
+    plan = options.plan or Plan()
+    if options.method != "min-max":
+        return partial(_calibrate_on, calibration, plan)
+
+    @cache
+    def observed() -> tuple[Ranges, Mapping[str, float]]:
+        found = ranges or calibration.observe()
         if ranges is None:
-            warn_outside_fp16(observed)
-        floors = calibration.score_floors() if plan.score_floor else {}
-        lay_out(simulator.operations, plan, observed, floors).apply(simulator, constants(model))
-        return
+            warn_outside_fp16(found)
+        return found, calibration.score_floors() if plan.score_floor else {}
+
+    def calibrate(simulator: Simulator, model: onnx.ModelProto) -> None:
+        lay_out(simulator.operations, plan, *observed()).apply(simulator, constants(model))
+
+    return calibrate
+
+
+def _calibrate_on(calibration: Calibration, plan: Plan, simulator: Simulator, _: onnx.ModelProto) -> None:
+    """By AIMET's own pass."""
     simulator.widen(wide_tensors(simulator.operations, plan))
-    with progress(f"calibrating ({method})", len(calibration)) as advance:
+    with progress(f"calibrating ({simulator.options.method})", len(calibration)) as advance:
         simulator.calibrate(calibration.windows(), advance)
 
 

@@ -93,7 +93,7 @@ def quantize(
     """The quantized DLC: ranges of the input list, then the encodings that were given, where they are applied."""
     from snpe_tools.graph.loading import load, save
     from snpe_tools.stages.convert import convert as run
-    from snpe_tools.stages.quantize import Calibration, _calibrate
+    from snpe_tools.stages.quantize import Calibration, _calibrator
     from snpe_tools.tensors import read_list
 
     known = _state(source)
@@ -104,7 +104,7 @@ def quantize(
     model = load(known / "model.onnx")
     simulator = Simulator(model, options)
     calibration = Calibration(model, read_list(listed, beside=False), native=False)
-    _calibrate(simulator, model, calibration, None)
+    _calibrator(options, calibration, None)(simulator, model)
     if apply:
         _load(simulator, known / "overrides.json")
     with tempfile.TemporaryDirectory() as folder:

@@ -167,3 +167,12 @@ def constant_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorP
 def node_by_output(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
     """Each node by the names it writes."""
     return {name: node for node in nodes for name in node.output}
+
+
+def nodes_by_input(nodes: Iterable[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each name, once for each time that they do."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in nodes:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers

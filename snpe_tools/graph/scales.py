@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snpe_tools.graph.loading import constant_tensors, node_by_output
+from snpe_tools.graph.loading import constant_tensors, node_by_output, nodes_by_input
 
 if TYPE_CHECKING:
     import onnx
@@ -32,10 +32,7 @@ class _Folder:
         self._graph = model.graph
         self._constants = dict(constant_tensors(model))
         self._writer = node_by_output(model.graph.node)
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+        self._readers = nodes_by_input(model.graph.node)
         self._outputs = {value.name for value in model.graph.output}
 
     def fold(self) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.graph.loading import node_by_output
+from snpe_tools.graph.loading import node_by_output, nodes_by_input
 from snpe_tools.quantization.operations import MOVES
 
 if TYPE_CHECKING:
@@ -81,10 +81,7 @@ class _Converter:
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._array = numpy_helper.to_array
         self._writer = node_by_output(model.graph.node)
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+        self._readers = nodes_by_input(model.graph.node)
         self._made: set[str] = set()
         self._behind: dict[str, list[onnx.NodeProto]] = {}
 

@@ -9,14 +9,13 @@ the products that read the result. The float graph computes the same.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.graph.loading import constant_tensors, node_by_output
+from snpe_tools.graph.loading import constant_tensors, node_by_output, nodes_by_input
 
 if TYPE_CHECKING:
     import onnx
@@ -43,10 +42,7 @@ class _Settler:
         self._nodes = model.graph.node
         self._constants = dict(constant_tensors(model))
         self._writer = node_by_output(self._nodes)
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in self._nodes:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+        self._readers = nodes_by_input(self._nodes)
         self._outputs = {value.name for value in model.graph.output}
 
     def settle(self, steps: Mapping[str, float]) -> int:
@@ -89,11 +85,11 @@ class _Settler:
         return None if bias is None else {bias: rest}
 
     def _taken_by_product(self, product: onnx.NodeProto, rest: _Vector) -> dict[str, _Vector] | None:
-        numbers = {entry.name: entry.f if entry.name in {"alpha", "beta"} else entry.i for entry in product.attribute}
-        if numbers.get("transA", 0) or product.input[_WEIGHT] not in self._constants:
+        transposed = {entry.name for entry in product.attribute if entry.name in {"transA", "transB"} and entry.i}
+        if "transA" in transposed or product.input[_WEIGHT] not in self._constants:
             return None
         weight = self._array(product.input[_WEIGHT])
-        weight = weight.T if numbers.get("transB", 0) else weight
+        weight = weight.T if transposed else weight
         bias = self._bias(product, weight.shape[1])
         if bias is None or len(rest) != len(weight):
             return None
@@ -117,7 +113,7 @@ class _Settler:
 
     def _vector(self, name: str) -> _Vector | None:
         """A constant of one axis that one node alone reads, and once."""
-        if name not in self._constants or Counter(n for r in self._readers[name] for n in r.input)[name] != 1:
+        if name not in self._constants or len(self._readers[name]) != 1:
             return None
         array = self._array(name)
         return array if array.ndim == 1 else None

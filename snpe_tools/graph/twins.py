@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from snpe_tools.errors import OnnxError
 from snpe_tools.graph.inputs import use_int32_inputs
-from snpe_tools.graph.loading import constant_tensors
+from snpe_tools.graph.loading import constant_tensors, input_specs, load
 from snpe_tools.graph.mask import fold_mask
 from snpe_tools.graph.shapes import fix_shapes
 from snpe_tools.graph.sharing import unshare_vectors
@@ -30,6 +31,15 @@ def shorter(dynamic: onnx.ModelProto, model: onnx.ModelProto, length: int) -> on
     if [node.op_type for node in short.graph.node] != [node.op_type for node in model.graph.node]:
         raise OnnxError(f"The graph for {length} tokens has other operations than the model.")
     return short
+
+
+def for_windows(model: onnx.ModelProto, dynamic: Path, length: int) -> onnx.ModelProto:
+    """The fixed graph `model` for windows of a length: itself where its own are no longer, else from its dynamic twin.
+
+    Raises:
+        OnnxError: the file is not ONNX, or does not have the same operations.
+    """
+    return shorter(load(dynamic), model, length) if length < input_specs(model)[0].shape[-1] else model
 
 
 def twin_names(source: onnx.ModelProto, target: onnx.ModelProto) -> dict[str, str]:

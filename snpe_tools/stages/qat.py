@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.graph.ranges import Ranges, collect_ranges
 from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
-from snpe_tools.graph.twins import carried_over, of_other_shape, shorter, twin_names
+from snpe_tools.graph.twins import carried_over, for_windows, of_other_shape, twin_names
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import recorded
 from snpe_tools.qa.features import Windows, load_tokenizer
@@ -117,7 +117,8 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
         ExecutionError: training fell apart.
         StorageError: no space.
     """
-    graphs = _Graphs.read(model, dynamic, settings.max_seq_length, checked_plan(options))
+    plan = checked_plan(options)
+    graphs = _Graphs.read(model, dynamic, settings.max_seq_length, plan)
     settings = settings.model_copy(update={"max_seq_length": input_specs(graphs.trained)[0].shape[-1]})
     task = load_task(data, evaluation, load_tokenizer(tokenizer), settings)
     sources = {"onnx": model, "data": data} | ({"dynamic": dynamic} if dynamic else {})
@@ -127,7 +128,8 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
         state.remove()
     if forget_others:
         state.forget_others()
-    decisive = settings.model_dump(mode="json") | {"precision": str(options.precision), "plan": _plain(options.plan)}
+    quantized = {"precision": str(options.precision), "plan": plan.model_dump(mode="json")}
+    decisive = settings.model_dump(mode="json") | quantized
     with recorded("qat", sources, decisive, {"qdq": target}) as notes:
         pair = _pair(graphs, options, task.labelled.windows, settings)
         history, scores = _train(pair, task, settings, state)
@@ -136,10 +138,6 @@ def qat(  # noqa: PLR0913 - the files and choices of one step
     draw_curve({_MEASURE: history.losses}, target.with_suffix(".svg"), f"Quantization-aware training of {model.name}")
     state.remove()
     return Trained(*made, history.step, round(history.seconds, 1), len(task.evaluation.questions), *scores)
-
-
-def _plain(plan: Plan | None) -> dict[str, Any] | None:
-    return plan.model_dump(mode="json") if plan else None
 
 
 @dataclass(frozen=True)
@@ -154,9 +152,7 @@ class _Graphs:
         full = use_int32_inputs(load(model))
         unshare_vectors(full)
         warn_of_other_weights(full, plan)
-        short = full
-        if dynamic and length < input_specs(full)[0].shape[-1]:
-            short = shorter(load(dynamic), full, length)
+        short = for_windows(full, dynamic, length) if dynamic else full
         return cls(prepared(full, plan), prepared(short, plan))
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> onnx.ModelProto:
@@ -167,13 +163,13 @@ class _Graphs:
 
     def laid_out(self, layout: Layout) -> Layout:
         """A layout of the graph that was trained as one of the graph that is quantized."""
-        names = twin_names(self.trained, self.quantized)
+        twins = self.trained, self.quantized
+        names, ranges = twin_names(*twins), carried_over(layout.ranges.as_dict(), *twins)
         return Layout(
             tuple(names[name] for name in layout.wide),
-            Ranges.from_dict({names[name]: ends for name, ends in layout.ranges.as_dict().items() if name in names},
-                             layout.ranges.windows),
-            {names[name]: ends for name, ends in layout.narrow.items()},
-        )  # fmt: skip
+            Ranges.from_dict(ranges, layout.ranges.windows),
+            carried_over(layout.narrow, *twins),
+        )
 
 
 @dataclass(frozen=True)

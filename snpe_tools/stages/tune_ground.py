@@ -19,7 +19,7 @@ from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.ranges_file import load_ranges
 from snpe_tools.graph.sharing import unshare_vectors
-from snpe_tools.graph.twins import carried_over, shorter
+from snpe_tools.graph.twins import carried_over, for_windows
 from snpe_tools.precision import Precision
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import versions
@@ -124,11 +124,7 @@ class Workshop:
         self._full = use_int32_inputs(load(space.onnx))
         unshare_vectors(self._full)
         self._length = min(_SEARCH_LENGTH, recipe.sequence_length)
-        self._short = (
-            self._full
-            if self._length == recipe.sequence_length
-            else shorter(load(space.dynamic), self._full, self._length)
-        )
+        self._short = for_windows(self._full, space.dynamic, self._length)
         self._judge = Judge(self._short, self._windows[0])
 
     @cached_property

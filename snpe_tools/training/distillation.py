@@ -17,6 +17,10 @@ from snpe_tools.training.tensors import cross_entropies, model_inputs, padded_le
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_TEMPERATURE = 2.0
+_NEVER = -1e9
+"""A logit whose probability is 0, and whose product with 0 still is a number."""
+
 Lesson = Callable[[NDArray[np.intp], int], "tuple[Tensor, ...]"]
 """A teacher's start and end logits (rows, length) of some windows."""
 
@@ -58,14 +62,9 @@ def _divergence(student: Tensor, teacher: Tensor, padding: Tensor) -> Tensor:
     """Cross-entropy of two distributions over the real tokens, averaged over the windows."""
     import torch
 
-    mine = torch.log_softmax(student.float().masked_fill(padding, _NEVER), dim=-1)
-    theirs = torch.softmax(teacher.float().masked_fill(padding, _NEVER), dim=-1)
+    mine = torch.log_softmax(_without(padding, student), dim=-1)
+    theirs = torch.softmax(_without(padding, teacher), dim=-1)
     return -(theirs * mine).sum(dim=-1).mean()
-
-
-_TEMPERATURE = 2.0
-_NEVER = -1e9
-"""A logit whose probability is 0, and whose product with 0 still is a number."""
 
 
 def imitation_loss(
@@ -101,8 +100,11 @@ def _softened(student: Tensor, teacher: Tensor, padding: Tensor) -> Tensor:
     import torch
 
     mine, theirs = (
-        torch.log_softmax(logits.float().masked_fill(padding, _NEVER) / _TEMPERATURE, dim=-1)
-        for logits in (student, teacher)
+        torch.log_softmax(_without(padding, logits) / _TEMPERATURE, dim=-1) for logits in (student, teacher)
     )
     divergence = torch.nn.functional.kl_div(mine, theirs, log_target=True, reduction="batchmean")
     return _TEMPERATURE**2 * divergence
+
+
+def _without(padding: Tensor, logits: Tensor) -> Tensor:
+    return logits.float().masked_fill(padding, _NEVER)

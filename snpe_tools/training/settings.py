@@ -86,8 +86,7 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> TrainingSe
     Raises:
         RecipeError: not TOML, an unknown key, a wrong value, or no base.
     """
-    content = combined(file, overrides, "base")
-    return validated(TrainingSettings, content, str(file or "The training settings"))
+    return validated(TrainingSettings, combined(file, overrides, "base"), _called(file))
 
 
 def imitation_settings(model: Path, file: Path | None, overrides: Mapping[str, Any]) -> TrainingSettings:
@@ -100,8 +99,11 @@ def imitation_settings(model: Path, file: Path | None, overrides: Mapping[str, A
         "base": str(model), "learning_rate": 3e-5, "batch_size": 8, "epochs": 1, "max_seq_length": 192,
         "windows": "answer", "precision": "float32",
     }  # fmt: skip
-    content = usual | combined(file, overrides, "base")
-    return validated(TrainingSettings, content, str(file or "The training settings"))
+    return validated(TrainingSettings, usual | combined(file, overrides, "base"), _called(file))
+
+
+def _called(file: Path | None) -> str:
+    return str(file or "The training settings")
 
 
 def combined(file: Path | None, overrides: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:

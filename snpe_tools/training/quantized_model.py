@@ -173,8 +173,9 @@ class _Rounding:
         if not self._quantizing:
             return value
         key = name, self._model.converted(name, reader)
-        if not shared:
-            return self._model.rounded(name, value, key[1])
-        if key not in self._made:
-            self._made[key] = self._model.rounded(name, value, key[1])
-        return self._made[key]
+        made = self._made.get(key)
+        if made is None:
+            made = self._model.rounded(name, value, key[1])
+        if shared:
+            self._made[key] = made
+        return made

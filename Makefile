@@ -37,7 +37,8 @@ yes = $(filter-out 0 no false,$(1))
 option = $(if $(strip $(2)),$(1) $(call quote,$(2)))
 RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PRECISION)) $(call option,--soc,$(SOC)) \
 	$(call option,--seq,$(SEQ)) $(call option,--calibration,$(CALIBRATION)) $(call option,--windows,$(WINDOWS)) \
-	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) $(call option,--train,$(TRAIN)) \
+	$(call option,--method,$(METHOD)) $(call option,--checkpoint,$(CHECKPOINT)) $(call option,--data,$(DATA)) \
+	$(call option,--train,$(TRAIN)) \
 	$(call option,--toolchain,$(TOOLCHAIN)) $(call option,--quantizer,$(QUANTIZER)) \
 	$(call option,--sdk-tools,$(SDK_TOOLS)) $(call option,--sdk-python,$(SDK_PYTHON)) $(if $(call yes,$(RANDOM)),--random) \
 	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
@@ -71,12 +72,12 @@ help:
 	@echo '  WINDOWS      calibration windows                                     (64)'
 	@echo '  METHOD       min-max, mse or percentile                              (min-max)'
 	@echo '  PER_TENSOR   1: one weight encoding per tensor instead of one per channel'
-	@echo '  TRAIN        questions to train the quantized model on, SQuAD JSON or rows (none: it is only calibrated)'
+	@echo '  TRAIN        questions to train the quantized model on               (none: ranges are only observed)'
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'
 	@echo '  MAX_DROP     F1 that a stage may lose against float                  (1.0; tune: 0.5)'
-	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows   (those of calibration: too few)'
-	@echo '  BUDGET       for tune: minutes after which no new trial begins        (20)'
+	@echo '  SEARCH       for tune: questions to search with, SQuAD JSON or rows  (those of calibration: too few)'
+	@echo '  BUDGET       for tune: minutes after which no new trial begins       (20)'
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
 	@echo '  TOOLCHAIN    who makes the DLC: pypi, or sdk (SNPE, QAIRT)           (sdk where SNPE_ROOT is set)'
 	@echo '  QUANTIZER    with the SDK, who finds encodings: aimet or sdk         (aimet)'

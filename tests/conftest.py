@@ -48,6 +48,22 @@ def make_model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
 
+def two_layers() -> onnx.ModelProto:
+    """Two products with a ReLU between; the first has small weights after it."""
+    generator = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {
+        "w": generator.normal(size=(8, 8)).astype(np.float32),
+        "v": (0.05 * generator.normal(size=(8, 8))).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="h"),
+        helper.make_node("Relu", ["h"], ["r"], name="r"),
+        helper.make_node("MatMul", ["r", "v"], ["y"], name="y"),
+    ]
+    inputs = {"x": (TensorProto.FLOAT, (4, 8)), "attention_mask": (TensorProto.FLOAT, (4, 8))}
+    return make_model(nodes, inputs, {"y": (4, 8)}, constants)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> None:
     """A shell starts background jobs with SIGINT ignored, which the processes that tests interrupt would inherit."""

@@ -10,16 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from snpe_tools.errors import DataError, UsageError
 from snpe_tools.graph.dequantized import dequantize_constants
-from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.squad import Question
@@ -30,101 +25,11 @@ from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
 from snpe_tools.socs import BY_NAME, Soc
 from snpe_tools.stages.tune import helpful, tune, write_best
 from snpe_tools.stages.tune_ground import search_key, split
-from snpe_tools.tuning.greedy import Step, noise_of, raise_in_order, total_noise
-from snpe_tools.tuning.model import divergence
+from snpe_tools.tuning.greedy import Step
 from snpe_tools.tuning.search import Ground, Search, smooth
-from snpe_tools.tuning.sensitivity import FULL, measure, rounded
+from snpe_tools.tuning.sensitivity import FULL
 from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
-from tests.conftest import make_model
-
-
-def effects(**tensors: dict[str, list[float]]) -> dict[str, dict[str, np.ndarray]]:
-    return {name: {reader: np.array(row) for reader, row in of.items()} for name, of in tensors.items()}
-
-
-def test_errors_of_one_tensor_at_several_readers_cancel_or_add() -> None:
-    found = effects(a={"b": [1.0, -1.0], "c": [-1.0, 1.0]}, b={"": [0.5, 0.5]}, c={"": [2.0, 2.0]})
-    assert noise_of(found, "a", ()) == 0
-    assert noise_of(found, "a", {"a", "b"}) == 0.5, "the reader that stays narrow has nothing to cancel it"
-    assert noise_of(found, "a", {"b", "c"}) == 0, "a tensor of 8 bits gains nothing from wide readers"
-    assert total_noise(found, {"a", "b", "c"}) == 0
-
-
-def test_an_output_needs_no_reader_of_16_bits() -> None:
-    assert noise_of(effects(y={"": [3.0]}), "y", {"y"}) == 0
-
-
-def test_connections_are_raised_at_both_ends_the_best_first() -> None:
-    found = effects(a={"b": [3.0]}, b={"c": [0.1]}, c={"": [1.0]}, d={"c": [0.2]})
-    steps = raise_in_order(found)
-    assert set(steps[0].raised) == {"a", "b"}
-    assert {name for step in steps for name in step.raised} == {"a", "b", "c", "d"}
-    assert steps[-1].noise == 0
-
-
-@given(st.integers(0, 10_000))
-def test_every_tensor_is_raised_once(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    names = [f"t{number}" for number in range(6)]
-    found = {
-        name: {reader: generator.normal(size=8) for reader in [*names[place + 1 : place + 3], *([""] * (place > 4))]}
-        for place, name in enumerate(names)
-    }
-    steps = raise_in_order(found)
-    raised = [name for step in steps for name in step.raised]
-    assert sorted(raised) == names
-    assert steps[-1].noise == 0
-
-
-def two_layers(last: float) -> onnx.ModelProto:
-    """Two products with a ReLU between; the first has small weights after it."""
-    generator = np.random.default_rng(0)
-    constants: dict[str, np.ndarray] = {
-        "w": generator.normal(size=(8, 8)).astype(np.float32),
-        "v": (0.05 * last * generator.normal(size=(8, 8))).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["h"], name="h"),
-        helper.make_node("Relu", ["h"], ["r"], name="r"),
-        helper.make_node("MatMul", ["r", "v"], ["y"], name="y"),
-    ]
-    inputs = {"x": (TensorProto.FLOAT, (4, 8)), "attention_mask": (TensorProto.FLOAT, (4, 8))}
-    return make_model(nodes, inputs, {"y": (4, 8)}, constants)
-
-
-def test_measured_noise_is_what_rounding_one_tensor_really_adds() -> None:
-    model, generator = two_layers(1.0), np.random.default_rng(3)
-    operations = find_operations(model, ["r", "y"])
-    inputs = [generator.normal(size=(4, 8)).astype(np.float32) for _ in range(400)]
-    mask = np.ones((4, 8), np.float32)
-    ranges = Ranges.from_dict({"r": (0.0, 20.0), "y": (-3.0, 3.0)}, 400)
-    fed = [{"x": values, "attention_mask": mask} for values in inputs]
-    found = measure(model, operations, {}, ranges, fed)
-    wanted = np.mean([_really(model, values) for values in inputs])
-    assert noise_of(found.by_clip[FULL], "r", ()) == pytest.approx(wanted, rel=0.2)
-    assert noise_of(found.by_clip[FULL], "r", {"r", "y"}) == 0
-    assert set(found.causes) == {"r", "y"}
-
-
-def _really(model: onnx.ModelProto, values: np.ndarray) -> float:
-    """Divergence of the answers, at the temperature of the measurement, that rounding "r" adds."""
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    hidden = np.maximum(values @ weights["w"], 0)
-    error = rounded(torch.from_numpy(hidden), 0.0, 20.0, symmetric=False).numpy() - hidden
-    logits = np.stack([hidden @ weights["v"], (hidden + error) @ weights["v"]]).reshape(2, 1, 1, -1) / 2
-    return divergence(logits[0], logits[1], np.ones((1, 32), bool))
-
-
-def test_a_range_with_an_outlier_is_clipped_when_it_does_not_matter() -> None:
-    model = two_layers(1.0)
-    operations = find_operations(model, ["r", "y"])
-    generator = np.random.default_rng(4)
-    fed = [
-        {"x": generator.normal(size=(4, 8)).astype(np.float32), "attention_mask": np.ones((4, 8), np.float32)}
-        for _ in range(8)
-    ]
-    ranges = Ranges.from_dict({"r": (0.0, 80.0), "y": (-3.0, 3.0)}, 8)
-    assert measure(model, operations, {}, ranges, fed).best_clips()["r"] == (1.0, 0.25)
+from tests.conftest import make_model, two_layers
 
 
 def trial(label: str, drop: float, wide: float, held_out: float | None = None) -> Trial:
@@ -167,7 +72,7 @@ Drops = Mapping[tuple[str, ...], float]
 
 def scripted(tmp_path: Path, searched: Drops, held_out: Drops, seconds: float = 60) -> Search:
     """A search among operations a, b and c whose plans lose what is written, else 5."""
-    operations = find_operations(two_layers(1.0), ["h", "r", "y"])
+    operations = find_operations(two_layers(), ["h", "r", "y"])
 
     def judge(lost: Drops) -> Any:
         def judged(label: str, _: Any, plan: Plan) -> Trial:

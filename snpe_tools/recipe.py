@@ -12,6 +12,7 @@ from snpe_tools.errors import RecipeError, SnpeToolsError, UsageError
 from snpe_tools.files import read_toml
 from snpe_tools.precision import Precision
 from snpe_tools.qa.checkpoint import ARCHITECTURES
+from snpe_tools.qa.squad import SHIPPED_PRACTICE
 from snpe_tools.socs import Soc, parse_socs
 from snpe_tools.validation import first_fault
 
@@ -42,8 +43,9 @@ class Recipe(BaseModel):
         method: how observed values become encodings.
         percentile: share of values inside the range, in percent, for method "percentile".
         per_channel: one weight encoding per output channel.
-        train: questions to train the quantized model on, SQuAD JSON or rows (.jsonl, .jsonl.xz); "" trains nothing.
-        train_questions: how many of them, drawn at random.
+        train: questions to train the quantized model on, SQuAD JSON or rows (.jsonl, .jsonl.xz), or "shipped"; ""
+            trains nothing.
+        train_questions: how many of them, drawn at random; where there are fewer, all of them several times.
         emulated_questions: questions the emulator is asked by default; it takes seconds for each.
     """
 
@@ -85,6 +87,11 @@ class Recipe(BaseModel):
     def parsed_precision(self) -> Precision:
         """The precision as a value."""
         return Precision.parse(self.precision)
+
+    @property
+    def train_file(self) -> Path:
+        """The questions to train the quantized model on, where it is trained."""
+        return SHIPPED_PRACTICE if self.train == "shipped" else Path(self.train)
 
     @property
     def parsed_socs(self) -> tuple[Soc, ...]:

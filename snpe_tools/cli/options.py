@@ -61,7 +61,10 @@ Timeout = Annotated[
 ]
 Train = Annotated[
     str | None,
-    typer.Option("--train", help="Questions to train the quantized model on: SQuAD JSON, or rows (.jsonl, .jsonl.xz)."),
+    typer.Option(
+        "--train",
+        help='Questions to train the quantized model on: SQuAD JSON, rows (.jsonl, .jsonl.xz), or "shipped".',
+    ),
 ]
 Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]

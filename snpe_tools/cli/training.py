@@ -100,8 +100,11 @@ def distill(
 def qat(
     model: Annotated[Path, typer.Argument(help="Fixed-shape ONNX, as export writes it.", show_default=False)],
     tokenizer: Annotated[Path, typer.Option(help="tokenizer.json of the checkpoint.", show_default=False)],
-    data: Lessons,
     output: options.Output,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz); else the shipped ones."),
+    ] = None,
     bits: Annotated[str, typer.Option("--precision", help="w8a8, w8a8-mixed, w8a16 or w16a16.")] = "w8a8",
     plan: Annotated[
         Path | None, typer.Option(help="Plan (TOML) of 8-bit activations; w8a8-mixed needs one.", show_default=False)
@@ -114,7 +117,9 @@ def qat(
     recipe: TrainingRecipe = None,
     evaluation: Evaluation = "",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data [1].", min=1)] = None,
-    questions: Annotated[int | None, typer.Option(help="So many at most, drawn at random [all].", min=1)] = None,
+    questions: Annotated[
+        int | None, typer.Option(help="So many, drawn at random; fewer are taken several times [all, once].", min=1)
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of the weights [3e-5].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows per step [8].", min=1)] = None,
     max_seq_length: Annotated[int | None, typer.Option(help="With --dynamic, tokens per window [192].")] = None,
@@ -124,7 +129,7 @@ def qat(
     """Train a model for its quantization. Writes QDQ ONNX and encodings, as quantize does; a killed run goes on."""
     from snpe_tools import qat as run_qat
     from snpe_tools.precision import Precision
-    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.qa.squad import SHIPPED_PRACTICE, evaluation_file
     from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions
     from snpe_tools.training.settings import imitation_settings
@@ -132,8 +137,8 @@ def qat(
     chosen = {"epochs": epochs, "questions": questions, "learning_rate": learning_rate, "batch_size": batch_size}
     settings = imitation_settings(model, recipe, chosen | {"max_seq_length": max_seq_length})
     how = QuantizationOptions(Precision.parse(bits), per_channel=per_channel, plan=load_plan(plan) if plan else None)
-    asked = evaluation_file(evaluation)
-    made = run_qat(model, tokenizer, data, output, settings, how, dynamic=dynamic, evaluation=asked, restart=restart)
+    asked, lessons = evaluation_file(evaluation), data or SHIPPED_PRACTICE
+    made = run_qat(model, tokenizer, lessons, output, settings, how, dynamic=dynamic, evaluation=asked, restart=restart)
     say(
         f"{made.qdq}: F1 {made.f1:.2f} on {made.evaluated} questions; quantized without training {made.before_f1:.2f}, "
         f"float {made.float_f1:.2f}; {made.steps} steps in {made.seconds / 60:.1f} min."

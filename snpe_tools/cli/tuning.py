@@ -27,14 +27,12 @@ def tune(
     calibration: options.Calibration = None,
     windows: options.Windows = None,
     per_channel: options.PerChannel = None,
-    max_drop: Annotated[float, typer.Option(help="F1 that the model may lose against float.", min=0)] = 0.5,
+    max_drop: Annotated[float, typer.Option(help="Likely F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
     questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 128,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Questions to search with: SQuAD JSON, or rows (.jsonl, .jsonl.xz); else those of calibration: few."
-        ),
+        typer.Option(help="Questions to search with: SQuAD JSON, or rows (.jsonl, .jsonl.xz); else the shipped ones."),
     ] = None,
     evaluation: Annotated[
         str, typer.Option("--eval", help='Questions it will be scored on, never searched with: SQuAD JSON or "squad".')
@@ -46,11 +44,12 @@ def tune(
     """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
     given = locals()
     from snpe_tools import tune as run_tune
-    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.qa.squad import SHIPPED_PRACTICE, evaluation_file
     from snpe_tools.stages.tune_ground import TuneSettings
 
     recipe = options.chosen_recipe(given)
-    settings = TuneSettings(max_drop, budget, questions, data, evaluation_file(evaluation), restart)
+    pool = data or SHIPPED_PRACTICE
+    settings = TuneSettings(max_drop, budget, questions, pool, evaluation_file(evaluation), restart)
     tuned = run_tune(recipe, root, settings)
     _show(tuned)
     finish(tuned.tuning.model_dump(mode="json"), as_json=as_json)
@@ -66,7 +65,7 @@ def _show(tuned: Tuned) -> None:
     columns = (
         "trial",
         "F1",
-        "drop",
+        "likely drop",
         "held-out drop",
         "equal",
         "SQNR dB",

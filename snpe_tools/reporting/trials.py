@@ -11,16 +11,16 @@ _SHOWN = 12
 
 
 def frontier(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that no other one beats in both F1 and the share of 16-bit activations, the cheapest first."""
+    """The trials that no other one beats in both loss and the share of 16-bit activations, the cheapest first."""
     kept: list[Trial] = []
-    for trial in sorted(trials, key=lambda one: (one.wide, -one.f1)):
-        if not kept or trial.f1 > kept[-1].f1:
+    for trial in sorted(trials, key=lambda one: (one.wide, one.drop)):
+        if not kept or trial.drop < kept[-1].drop:
             kept.append(trial)
     return kept
 
 
 def draw_trials(tuning: Tuning) -> str:
-    """F1 lost against float, by the share of activations that have 16 bits."""
+    """F1 likely lost against float, by the share of activations that have 16 bits."""
     figure, axes = new_figure(3.2)
     best, line = tuning.trials[tuning.best], frontier(tuning.trials)
     axes.axhline(tuning.max_drop, color=FAINT, linewidth=1, label=f"{tuning.max_drop:g} may be lost")
@@ -32,10 +32,10 @@ def draw_trials(tuning: Tuning) -> str:
     axes.set_yscale("symlog", linthresh=1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.invert_yaxis()
-    axes.set(xlabel="activations in 16 bits, percent", ylabel="F1 lost against float\n(linear within ±1)")
+    axes.set(xlabel="activations in 16 bits, percent", ylabel="F1 likely lost\n(linear within ±1)")
     show_grid(axes, "y")
     show_legend(figure, axes)
-    return to_svg(figure, "F1 that every trial loses against float, by its share of 16-bit activations")
+    return to_svg(figure, "F1 that every trial is likely to lose against float, by its share of 16-bit activations")
 
 
 def draw_costs(tuning: Tuning) -> str:

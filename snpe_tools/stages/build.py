@@ -98,7 +98,7 @@ def build_sources(recipe: Recipe, space: Workspace, precision: Precision, evalua
     check_fit(f"A {recipe.precision} model", recipe.parsed_socs, recipe.parsed_precision.need)
     calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
     if recipe.train:
-        require_file(Path(recipe.train), "training questions")
+        require_file(recipe.train_file, "training questions")
     if evaluation is not None:
         _check_leak(evaluation, calibration)
     done = [_export(recipe, space), _inputs(recipe, space, calibration), _ranges(space)]

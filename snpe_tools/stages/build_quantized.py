@@ -30,7 +30,7 @@ def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request
         outputs["float"] = space.quantized_float(precision)
     if recipe.train:
         sources = {"onnx": space.onnx, "dynamic": space.dynamic, "tokenizer": space.tokenizer}
-        sources["questions"] = Path(recipe.train)
+        sources["questions"] = recipe.train_file
     step = "train" if recipe.train else "quantize"
     return Request(step, sources, quantization_settings(recipe, space, precision), outputs)
 
@@ -60,7 +60,7 @@ def _train(recipe: Recipe, space: Workspace, options: QuantizationOptions, evalu
     settings = imitation_settings(space.onnx, None, {"questions": recipe.train_questions})
     target = space.qdq(options.precision)
     made = qat(
-        space.onnx, space.tokenizer, Path(recipe.train), target, settings, options,
+        space.onnx, space.tokenizer, recipe.train_file, target, settings, options,
         dynamic=space.dynamic, evaluation=evaluation, forget_others=True,
     )  # fmt: skip
     return {"steps": made.steps, "float_f1": made.float_f1, "before_f1": made.before_f1, "f1": made.f1}

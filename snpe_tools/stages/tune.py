@@ -9,7 +9,6 @@ from pathlib import Path
 from snpe_tools.errors import AccuracyError
 from snpe_tools.graph.session import explained
 from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.recipe import Recipe
 from snpe_tools.socs import check_fit
@@ -55,7 +54,7 @@ class Tuned:
             asked = "not confirmed by held-out questions" if self.best.held_out is None else "held-out questions too"
             why = "the time ran out" if self.stopped else "no plan reaches the goal"
             raise AccuracyError(
-                f"{self.tuning.model}: {why}; the best loses {drop:.2f} F1 ({asked}), "
+                f"{self.tuning.model}: {why}; the best is likely to lose {drop:.2f} F1 ({asked}), "
                 f"and {self.tuning.max_drop:g} were allowed.",
                 "What would help most: " + "; ".join(self.helpful) + ".",
             )
@@ -80,7 +79,7 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
     check_fit(f"A {MIXED} model", recipe.parsed_socs, MIXED.need)
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max", "train": ""})
-    pool = list(load_corpus(chosen.data).questions) if chosen.data else load_questions(SHIPPED_CALIBRATION)
+    pool = load_corpus(chosen.data).questions
     if len(pool) < 2 * chosen.questions:
         raise too_few(len(pool), chosen.questions, fewer=0)
     with space.locked():

@@ -24,7 +24,14 @@ from snpe_tools.precision import Precision
 from snpe_tools.progress import progress, say
 from snpe_tools.provenance import versions
 from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, Question, check_disjoint, load_questions
+from snpe_tools.qa.squad import (
+    SHIPPED_CALIBRATION,
+    SHIPPED_PRACTICE,
+    SHIPPED_QUESTIONS,
+    Question,
+    check_disjoint,
+    load_questions,
+)
 from snpe_tools.quantization.mixing import adjusted, prepared
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
@@ -47,7 +54,7 @@ _POOL = 6
 """So many times the search questions are cut into windows, to find those that fit."""
 FEWEST = 8
 """Search questions; of fewer, one is worth more F1 than any goal allows."""
-_FORMAT = 3
+_FORMAT = 4
 """Of what is kept of trials; another number wherever a trial of an equal plan would come out differently."""
 
 
@@ -56,10 +63,10 @@ class TuneSettings:
     """How to search.
 
     Attributes:
-        max_drop: F1 that the model may lose against float.
+        max_drop: likely F1 that the model may lose against float.
         minutes: no new trial begins later.
         questions: asked of every trial; twice as many others are held out.
-        data: SQuAD JSON or rows to take them from; None for the shipped calibration questions.
+        data: SQuAD JSON or rows to take them from.
         evaluation: questions that the model will be scored on: none of their passages may be searched with.
         restart: forget the trials of an earlier run.
     """
@@ -67,7 +74,7 @@ class TuneSettings:
     max_drop: float = 0.5
     minutes: float = 20.0
     questions: int = 128
-    data: Path | None = None
+    data: Path = SHIPPED_PRACTICE
     evaluation: Path = SHIPPED_QUESTIONS
     restart: bool = False
 

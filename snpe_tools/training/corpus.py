@@ -107,7 +107,12 @@ def choose(corpus: Corpus, settings: TrainingSettings) -> list[NDArray[np.intp]]
     """
     passes = settings.passes or (dict.fromkeys(corpus.counts(), 1.0),)
     chosen = [_share_of(corpus, wanted, settings) for wanted in passes]
-    return chosen * settings.epochs
+    return [rows for rows in chosen for _ in range(_times(len(rows), settings.questions))] * settings.epochs
+
+
+def _times(found: int, wanted: int | None) -> int:
+    """How often so many questions are gone through, to come to about as many as were wanted."""
+    return max(1, round(wanted / found)) if wanted else 1
 
 
 def _share_of(corpus: Corpus, wanted: Mapping[str, float], settings: TrainingSettings) -> NDArray[np.intp]:

@@ -56,7 +56,7 @@ class TrainingSettings(LoopSettings):
         base: folder or hub name of the pre-trained checkpoint.
         passes: what each pass over the data takes: source name to share of its rows. Empty: everything.
         share: of the rows of every source; below 1 for a quick trial.
-        questions: so many rows of all sources at most, in a pass.
+        questions: so many rows of all sources, drawn at random; a pass with fewer is gone through several times.
         epochs: how often the passes are gone through.
         max_seq_length, doc_stride, max_query_length: tokens of a window, of the overlap of two, of a question.
         max_answer_length: tokens of the longest answer, in the score at the end.

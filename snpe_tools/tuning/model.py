@@ -20,6 +20,7 @@ from snpe_tools.noise import sqnr_db
 from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import IntArray, Windows
 from snpe_tools.qa.inference import LOGITS, parallel
+from snpe_tools.qa.likely import likely_f1
 from snpe_tools.qa.metrics import evaluate, has_unanswerable
 from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.plan import Plan
@@ -112,6 +113,7 @@ class Judge:
         self._names = [spec.name for spec in input_specs(model)]
         self._empty = has_unanswerable(windows.questions)
         self._float = self._logits(model)
+        self._likely = likely_f1(self._float[0], self._float[1], windows)
         self.answers = self._texts(self._float)
         self.f1 = evaluate(windows.questions, self.answers).f1
 
@@ -134,7 +136,7 @@ class Judge:
             label=label,
             plan=plan,
             f1=f1,
-            drop=self.f1 - f1,
+            drop=float(np.mean(self._likely - likely_f1(logits[0], logits[1], self.windows))),
             same=100 * float(np.mean([one == other for one, other in zip(texts, self.answers, strict=True)])),
             sqnr_db=sqnr_db(self._float[:, real], logits[:, real]),
             divergence=divergence(self._float, logits, real),

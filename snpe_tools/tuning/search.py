@@ -86,8 +86,8 @@ class Search:
     def raise_until_it_holds(self, base: Plan, steps: Sequence[Step]) -> None:
         """Try the order at every share, then confirm the cheapest that promises to hold, until held-out questions do.
 
-        F1 on a few questions jumps about; along the order it can only rise, so what a trial is expected to lose is
-        read off the falling line that fits all of them best.
+        Along the order a loss can only fall, so what a trial is expected to lose is read off the falling line that fits
+        all of them best.
         """
         plans = dict.fromkeys(self._within(base, steps, share).wide for share in _SHARES)
         tried = []
@@ -107,7 +107,7 @@ class Search:
         if trial.held_out is None and trial.promises(self.tuning.max_drop) and not self._late():
             trial.held_out = self.ground.referee.judge(trial.label, self._candidate(trial.plan), trial.plan).drop
             self._keep()
-            say(f"    {trial.label}, held-out questions: F1 {-trial.held_out:+.2f} against float")
+            say(f"    {trial.label}, held-out questions: likely F1 {-trial.held_out:+.2f} against float")
         return trial.holds(self.tuning.max_drop)
 
     def _late(self) -> bool:
@@ -137,7 +137,10 @@ class Search:
         if self.tuning.trials and self._late():
             return None
         trial = self.ground.judge.judge(label, self._candidate(plan), plan)
-        say(f"  {label}: F1 {trial.f1:.2f} ({-trial.drop:+.2f}), {trial.same:.0f} % equal, {trial.wide:.0f} % 16-bit")
+        say(
+            f"  {label}: F1 {trial.f1:.2f}, likely {-trial.drop:+.2f} against float, {trial.same:.0f} % equal, "
+            f"{trial.wide:.0f} % 16-bit"
+        )
         self.tuning.trials.append(trial)
         self._keep()
         return trial

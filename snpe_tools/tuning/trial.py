@@ -15,7 +15,8 @@ class Trial(BaseModel):
 
     Attributes:
         label: what is new in it, for people.
-        f1, drop: F1 in percent, and how much lower than float's.
+        f1: in percent.
+        drop: how much lower than float's is the F1 that answers are likely to have; see `snpe_tools.qa.likely`.
         same: share of answers equal to float's, percent.
         sqnr_db: of the logits against float's; None where nothing differs.
         divergence: of the answers' distributions from float's (Kullback-Leibler), in nats.

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from snpe_tools.cli.main import app
 from snpe_tools.graph.loading import load
 from snpe_tools.precision import Precision
+from snpe_tools.qa.squad import SHIPPED_PRACTICE
 from snpe_tools.recipe import load_recipe
 from snpe_tools.stages.build_quantized import float_source
 from snpe_tools.stages.quantize import constants
@@ -25,7 +26,10 @@ MIXED = Precision.parse("w8a8-mixed")
 @pytest.fixture(scope="module")
 def root(new_root: Callable[[str], Path]) -> Path:
     made = new_root("trained")
-    (made / "Models" / "tiny" / "w8a8-mixed.toml").write_text('fold_scales = true\nwide = ["Add>LayerNormalization"]\n')
+    folder = made / "Models" / "tiny"
+    (folder / "w8a8-mixed.toml").write_text('fold_scales = true\nwide = ["Add>LayerNormalization"]\n')
+    with (folder / "recipe.toml").open("a") as recipe:
+        recipe.write("train_questions = 400\n")
     return made
 
 
@@ -59,6 +63,14 @@ def test_scores_are_those_of_the_trained_model(root: Path, easy_questions: Path,
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
     assert "train:" not in result.stderr, "what was trained is not trained again"
+
+
+def test_the_shipped_questions_train_as_well(root: Path) -> None:
+    assert not build(root, "--train", "shipped")["train"]
+    assert build(root, "--train", "shipped")["train"], "up to date"
+    made = Workspace(root, "tiny").qdq(MIXED)
+    notes = json.loads(made.with_name(f"{made.name}.provenance.json").read_text())
+    assert notes["inputs"]["questions"]["path"] == str(SHIPPED_PRACTICE)
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from snpe_tools.errors import DataError, RecipeError, UsageError
 from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, Question, load_questions
+from snpe_tools.qa.squad import (
+    SHIPPED_CALIBRATION,
+    SHIPPED_PRACTICE,
+    SHIPPED_QUESTIONS,
+    Question,
+    load_questions,
+)
 from snpe_tools.stages.distill import distill
 from snpe_tools.stages.train import train
 from snpe_tools.training.batches import plan
@@ -156,6 +162,15 @@ def test_passes_take_shares_of_sources(tmp_path: Path) -> None:
     assert [len(part) for part in choose(corpus, TrainingSettings(base="x", epochs=1))] == [200]
 
 
+def test_few_questions_are_gone_through_several_times(tmp_path: Path) -> None:
+    corpus = load_corpus(write_rows(tmp_path / "rows.jsonl", [row() for _ in range(20)]))
+    wanted = {
+        number: [len(part) for part in choose(corpus, TrainingSettings(base="x", epochs=1, questions=number))]
+        for number in (5, 20, 70)
+    }
+    assert wanted == {5: [5], 20: [20], 70: [20, 20, 20, 20]}
+
+
 def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     corpus = load_corpus(write_rows(tmp_path / "rows.jsonl", [row()]))
     with pytest.raises(DataError, match="no source 'squad'") as caught:
@@ -208,9 +223,17 @@ def test_a_base_folder_is_relative_to_its_recipe(tmp_path: Path) -> None:
 
 
 def test_shipped_answers_stand_at_their_offsets() -> None:
-    for file in (SHIPPED_QUESTIONS, SHIPPED_CALIBRATION):
+    for file in (SHIPPED_QUESTIONS, SHIPPED_CALIBRATION, SHIPPED_PRACTICE):
         for question in load_questions(file):
             _assert_placed(question)
+
+
+def test_shipped_sets_share_no_passage() -> None:
+    sets = [
+        {question.context for question in load_questions(file)}
+        for file in (SHIPPED_QUESTIONS, SHIPPED_CALIBRATION, SHIPPED_PRACTICE)
+    ]
+    assert len(set[str]().union(*sets)) == sum(map(len, sets))
 
 
 def _assert_placed(question: Question) -> None:

@@ -16,20 +16,22 @@ from onnx import TensorProto, helper
 from snpe_tools.errors import DataError, UsageError
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.session import plain_session
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.squad import Question
+from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
+from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_PRACTICE, Question, load_questions
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.recipe import Recipe
 from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
 from snpe_tools.socs import BY_NAME, Soc
 from snpe_tools.stages.tune import helpful, tune, write_best
-from snpe_tools.stages.tune_ground import search_key, split
+from snpe_tools.stages.tune_ground import TuneSettings, search_key, split
 from snpe_tools.tuning.greedy import Step
 from snpe_tools.tuning.search import Ground, Search, smooth
 from snpe_tools.tuning.sensitivity import FULL
 from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
 from tests.conftest import make_model, two_layers
+
+TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 
 
 def trial(label: str, drop: float, wide: float, held_out: float | None = None) -> Trial:
@@ -254,8 +256,17 @@ def test_too_few_questions_are_refused_with_how_many_would_do(passages: int, few
 
 def test_too_few_questions_are_refused_before_anything_is_built(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="80 questions"):
-        tune(Recipe(name="m", checkpoint="c"), tmp_path)
+        tune(Recipe(name="m", checkpoint="c"), tmp_path, TuneSettings(data=SHIPPED_CALIBRATION))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_questions_are_enough_to_search_with() -> None:
+    tokenizer, count = load_tokenizer(TOKENIZER), TuneSettings().questions
+    searched, held_out = split(
+        load_questions(SHIPPED_PRACTICE), count, (), lambda some: make_windows(some, tokenizer, 192)
+    )
+    assert len(searched) == count
+    assert len(held_out) == 2 * count
 
 
 def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:

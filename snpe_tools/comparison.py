@@ -16,6 +16,7 @@ from snpe_tools.progress import say
 from snpe_tools.qa.answers import FloatArray, find_answers
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.inference import Logits
+from snpe_tools.qa.likely import likely_f1
 from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
 from snpe_tools.qa.ties import tied_texts
 from snpe_tools.scores import DEFAULT_MAX_DROP, Lost, Scores, StageScore
@@ -88,7 +89,9 @@ class _Answers:
 
     def __init__(self, logits: Logits, windows: Windows) -> None:
         self.logits, self.questions = logits, windows.questions
-        self.found = find_answers(*logits.logits, windows, may_be_empty=has_unanswerable(windows.questions))
+        may_be_empty = has_unanswerable(windows.questions)
+        self.found = find_answers(*logits.logits, windows, may_be_empty=may_be_empty)
+        self.likely = likely_f1(*logits.logits, windows, may_be_empty=may_be_empty)
         self.texts = [answer.text for answer in self.found]
         self.tied = tied_texts(*logits.logits, windows, self.found)
         self.score: QaScore = evaluate(windows.questions, self.texts)
@@ -128,6 +131,7 @@ class _Answers:
 
 
 def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows) -> StageScore:
+    change = answers.likely - known.likely
     same = np.mean([one == other for one, other in zip(answers.texts, known.texts, strict=True)])
     return StageScore(
         stage=stage.name,
@@ -142,6 +146,8 @@ def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows)
         seconds=answers.logits.seconds / len(windows),
         f1_interval=interval(answers.score.f1_each),
         f1_ties=(float(np.mean(answers.low)), float(np.mean(answers.high))),
+        likely_change=float(change.mean()),
+        likely_interval=interval(change),
     )
 
 

@@ -37,6 +37,8 @@ class StageScore:
         sqnr_db: 10 log10 of float logits' energy over the difference's, real tokens only; None where nothing differs.
         not_finite: NaN and infinite logits of real tokens.
         seconds: of one inference. An emulator's seconds say nothing about a device.
+        likely_change: by how much the F1 that answers are likely to have is above float's; see `snpe_tools.qa.likely`.
+        likely_interval: where that would lie with other questions of the kind: 95 %, bootstrap over questions.
     """
 
     stage: str
@@ -51,6 +53,8 @@ class StageScore:
     seconds: float
     f1_interval: tuple[float, float] = (math.nan, math.nan)
     f1_ties: tuple[float, float] = (math.nan, math.nan)
+    likely_change: float = math.nan
+    likely_interval: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def drop(self) -> float:

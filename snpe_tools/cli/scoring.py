@@ -99,8 +99,8 @@ def _show_scores(scored: Scored) -> None:
     from snpe_tools.comparison import FLOAT_STAGE
 
     say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
-    columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "same answers",
-               "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
+    columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "likely change",
+               "same answers", "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
     verdicts = {pair.second: _verdict(pair) for pair in scored.scores.pairs if pair.first == FLOAT_STAGE}
     rows = [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages]
     nothing = ("failed", *["-"] * (len(columns) - 2))
@@ -123,6 +123,7 @@ def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
         f"{stage.em:.2f}",
         f"{stage.float_f1:.2f}",
         verdict,
+        f"{stage.likely_change:+.1f} ({{:+.1f}} … {{:+.1f}})".format(*stage.likely_interval) if verdict else "",
         f"{stage.same:.1f} %",
         decibel(stage.sqnr_db),
         str(stage.not_finite),
@@ -155,6 +156,7 @@ def _explain(scored: Scored) -> str:
     lines = [
         "95 % interval: where F1 would lie with other questions of the kind.",
         "maybe luck: a difference from float as large comes about by chance in more than 1 of 20 trials.",
+        "likely change: of F1 against float, each good span counted by its probability; a third of the luck of F1.",
         "float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device.",
     ]
     lines += [_device(made) for made in scored.document["devices"]]

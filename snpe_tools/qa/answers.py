@@ -51,10 +51,9 @@ def find_answers(
             windows) exceeds the best span's score by more than `null_threshold`.
     """
     best: list[Answer | None] = [None] * len(windows.questions)
-    null = np.full(len(best), np.inf)
+    null = null_scores(start, end, windows)
     scores, firsts, lasts = _best_spans(start, end, windows, max_answer_length)
     for row, index in enumerate(windows.question):
-        null[index] = min(null[index], float(start[row, 0]) + float(end[row, 0]))
         previous = best[index]
         if np.isfinite(scores[row]) and (previous is None or scores[row] > previous.score):
             characters = int(windows.offsets[row, firsts[row], 0]), int(windows.offsets[row, lasts[row], 1])
@@ -67,6 +66,13 @@ def find_answers(
         Answer("", float(none), 0, 0) if none - answer.score > null_threshold else answer
         for answer, none in zip(chosen, null, strict=True)
     ]
+
+
+def null_scores(start: FloatArray, end: FloatArray, windows: Windows) -> NDArray[np.float64]:
+    """Score of no answer to each question: start + end logit of the first token, smallest over its windows."""
+    found = np.full(len(windows.questions), np.inf)
+    np.fmin.at(found, windows.question, start[:, 0].astype(np.float64) + end[:, 0])
+    return found
 
 
 def _best_spans(

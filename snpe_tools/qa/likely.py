@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, FloatArray, batches, span_sums
+from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, FloatArray, batches, null_scores, span_sums
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.metrics import evaluate
 from snpe_tools.qa.squad import Question
@@ -23,21 +23,24 @@ _SPANS = 20
 
 
 def likely_f1(
-    start: FloatArray, end: FloatArray, windows: Windows, *, max_answer_length: int = MAX_ANSWER_LENGTH
+    start: FloatArray, end: FloatArray, windows: Windows, *, may_be_empty: bool = False
 ) -> NDArray[np.float64]:
     """F1 in percent that each question's answer is likely to have, shape (questions,); 0 where there is no span.
 
-    An empty answer is none of the spans.
-
     Args:
         start, end: logits, shape (windows, length).
+        may_be_empty: SQuAD v2.0: "" is an answer as well, with the score that `find_answers` gives it.
     """
     found: list[list[tuple[float, str]]] = [[] for _ in windows.questions]
     for rows in batches(len(windows)):
-        sums = span_sums(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, max_answer_length)
+        sums = span_sums(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, MAX_ANSWER_LENGTH)
         for row, spans in enumerate(sums, rows.start):
             found[windows.question[row]] += _best(spans, windows, row)
-    return np.array([_mean_f1(question, spans) for question, spans in zip(windows.questions, found, strict=True)])
+    if may_be_empty:
+        for spans, score in zip(found, null_scores(start, end, windows), strict=True):
+            spans.extend([(score, "")] if np.isfinite(score) else [])
+    pairs = zip(windows.questions, found, strict=True)
+    return np.array([_mean_f1(question, spans) for question, spans in pairs])
 
 
 def _best(sums: FloatArray, windows: Windows, row: int) -> list[tuple[float, str]]:

@@ -32,6 +32,8 @@ class StageRow(BaseModel):
     seconds: float | None
     f1_interval: tuple[float, float]
     f1_ties: tuple[float, float]
+    likely_change: float | None = None
+    likely_interval: tuple[float | None, float | None] = (None, None)
 
 
 class DeviceRow(BaseModel):

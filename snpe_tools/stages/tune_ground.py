@@ -65,7 +65,7 @@ class TuneSettings:
     Attributes:
         max_drop: likely F1 that the model may lose against float.
         minutes: no new trial begins later.
-        questions: asked of every trial; twice as many others are held out.
+        questions: asked of every trial; up to twice as many others are held out.
         data: SQuAD JSON or rows to take them from.
         evaluation: questions that the model will be scored on: none of their passages may be searched with.
         restart: forget the trials of an earlier run.
@@ -73,7 +73,7 @@ class TuneSettings:
 
     max_drop: float = 0.5
     minutes: float = 20.0
-    questions: int = 128
+    questions: int = 192
     data: Path = SHIPPED_PRACTICE
     evaluation: Path = SHIPPED_QUESTIONS
     restart: bool = False

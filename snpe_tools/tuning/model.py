@@ -113,7 +113,7 @@ class Judge:
         self._names = [spec.name for spec in input_specs(model)]
         self._empty = has_unanswerable(windows.questions)
         self._float = self._logits(model)
-        self._likely = likely_f1(self._float[0], self._float[1], windows)
+        self._likely = self._likely_f1(self._float)
         self.answers = self._texts(self._float)
         self.f1 = evaluate(windows.questions, self.answers).f1
 
@@ -136,7 +136,7 @@ class Judge:
             label=label,
             plan=plan,
             f1=f1,
-            drop=float(np.mean(self._likely - likely_f1(logits[0], logits[1], self.windows))),
+            drop=float(np.mean(self._likely - self._likely_f1(logits))),
             same=100 * float(np.mean([one == other for one, other in zip(texts, self.answers, strict=True)])),
             sqnr_db=sqnr_db(self._float[:, real], logits[:, real]),
             divergence=divergence(self._float, logits, real),
@@ -157,6 +157,9 @@ class Judge:
         for _ in parallel(infer, range(len(self.windows))):
             pass
         return result
+
+    def _likely_f1(self, logits: FloatArray) -> NDArray[np.float64]:
+        return likely_f1(logits[0], logits[1], self.windows, may_be_empty=self._empty)
 
     def _texts(self, logits: FloatArray) -> list[str]:
         found = find_answers(logits[0], logits[1], self.windows, may_be_empty=self._empty)

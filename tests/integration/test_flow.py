@@ -156,6 +156,7 @@ def test_scores_come_with_their_uncertainty_and_every_answer(
         assert stage["f1"] == pytest.approx(sum(each) / 12, abs=1e-4)
         assert stage["f1_interval"][0] <= stage["f1"] <= stage["f1_interval"][1]
         assert stage["f1_ties"][0] <= stage["f1"] <= stage["f1_ties"][1]
+        assert stage["likely_interval"][0] <= stage["likely_change"] <= stage["likely_interval"][1]
     assert len(document["pairs"]) == 6  # type: ignore[arg-type]
     assert "95 % interval: where F1 would lie" in shown.stderr
     layers = json.loads((folder / "layers.json").read_text())

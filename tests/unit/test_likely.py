@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_a_coin_s_toss_moves_it_little_where_f1_jumps(windows: Windows) -> None:
     other = scored(*logits_for(windows, ("monday", 5.01), ("tuesday", 5.0)))
     assert (one[0], other[0]) == (100, 0)
     assert abs(one[1] - other[1]) < 1
+
+
+def test_where_there_may_be_no_answer_none_is_one_of_them() -> None:
+    question = replace(ASKED, answers=(), v2=True)
+    cut = make_windows([question], load_tokenizer(TOKENIZER), 32)
+    start, end = logits_for(cut, ("tuesday", 1.0))
+    start[:, 0], end[:, 0] = 1.0, 1.5
+    found = likely_f1(start, end, cut, may_be_empty=True)[0]
+    assert found == pytest.approx(100 / (1 + np.exp(2.0 - 2.5)), rel=1e-6)
+    assert likely_f1(start, end, cut)[0] == 0
 
 
 def test_logits_without_any_number_score_nothing(windows: Windows) -> None:

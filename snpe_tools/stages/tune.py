@@ -81,7 +81,7 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max", "train": ""})
     pool = load_corpus(chosen.data).questions
     if len(pool) < 2 * chosen.questions:
-        raise too_few(len(pool), chosen.questions, fewer=0)
+        raise too_few(len(pool), chosen.questions, fewer=len(pool) // 3)
     with space.locked():
         known = load_plan(space.plan).model_copy(update={"weights": ""}) if space.plan.is_file() else None
         build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)

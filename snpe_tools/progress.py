@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where everything human goes."""
 if not console.is_terminal:
-    console.width = 160  # a log has no width of its own; tables must not be folded in it
+    console.width = 200  # a log has no width of its own; tables must not be folded in it
 
 _LOG_SECONDS = 15.0
 _screen = threading.Lock()

@@ -123,12 +123,17 @@ def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
         f"{stage.em:.2f}",
         f"{stage.float_f1:.2f}",
         verdict,
-        f"{stage.likely_change:+.1f} ({{:+.1f}} … {{:+.1f}})".format(*stage.likely_interval) if verdict else "",
+        _likely(stage) if verdict else "",
         f"{stage.same:.1f} %",
         decibel(stage.sqnr_db),
         str(stage.not_finite),
         seconds(stage.seconds),
     )
+
+
+def _likely(stage: StageScore) -> str:
+    low, high = stage.likely_interval
+    return f"{stage.likely_change:+.2f} ± {(high - low) / 2:.2f}"
 
 
 def _but(scored: Scored) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,9 +57,8 @@ def find_answers(
     for row, index in enumerate(windows.question):
         previous = best[index]
         if np.isfinite(scores[row]) and (previous is None or scores[row] > previous.score):
-            characters = int(windows.offsets[row, firsts[row], 0]), int(windows.offsets[row, lasts[row], 1])
-            text = windows.questions[index].context[slice(*characters)]
-            best[index] = Answer(text, float(scores[row]), *characters)
+            span = row, firsts[row], lasts[row]
+            best[index] = Answer(windows.text(*span), float(scores[row]), *windows.characters(*span))
     chosen = [answer or Answer("", float("-inf"), 0, 0) for answer in best]
     if not may_be_empty:
         return chosen
@@ -79,24 +79,23 @@ def _best_spans(
     start: FloatArray, end: FloatArray, windows: Windows, longest: int
 ) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
     """Score, first and last token of each window's best span; the score is -inf where there is none."""
-    parts = [
-        _best_of_batch(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, longest)
-        for rows in batches(len(windows))
-    ]
+    parts = [_best_of_batch(sums) for _, sums in span_sums(start, end, windows, longest)]
     scores, firsts, lasts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return scores, firsts, lasts
 
 
-def batches(count: int) -> list[slice]:
-    """Rows that are searched at once."""
-    return [slice(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
+def span_sums(start: FloatArray, end: FloatArray, windows: Windows, longest: int) -> Iterator[tuple[int, FloatArray]]:
+    """Start logit + end logit of every span, some windows at a time: their first row, and the sums.
 
-
-def span_sums(start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int) -> FloatArray:
-    """Start logit + end logit of every span, shape (rows, first token, further tokens); -inf where there is none.
-
-    NaN and infinite logits never win; the gate counts them.
+    Sums have the shape (rows, first token, further tokens), and are -inf where there is no span. NaN and infinite
+    logits never win; the gate counts them.
     """
+    for first in range(0, len(windows), _BATCH):
+        rows = slice(first, first + _BATCH)
+        yield first, _sums(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, longest)
+
+
+def _sums(start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int) -> FloatArray:
     start = np.where(context & np.isfinite(start), start, -np.inf).astype(np.float32)
     end = np.where(context & np.isfinite(end), end, -np.inf).astype(np.float32)
     rows, length = start.shape
@@ -107,10 +106,7 @@ def span_sums(start: FloatArray, end: FloatArray, context: NDArray[np.bool_], lo
     return sums
 
 
-def _best_of_batch(
-    start: FloatArray, end: FloatArray, context: NDArray[np.bool_], longest: int
-) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
-    sums = span_sums(start, end, context, longest)
+def _best_of_batch(sums: FloatArray) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
     rows = len(sums)
     flat = sums.reshape(rows, -1)
     place = flat.argmax(axis=1)

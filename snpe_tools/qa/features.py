@@ -66,6 +66,15 @@ class Windows:
             raise CheckpointError(f"The model has the input {unknown[0]!r}, which question answering does not provide.")
         return {name: getattr(self, name)[rows, :length] for name in names}
 
+    def characters(self, row: int, first: int, last: int) -> tuple[int, int]:
+        """First and last+1 character, in its passage, of the span between two context tokens of a window."""
+        return int(self.offsets[row, first, 0]), int(self.offsets[row, last, 1])
+
+    def text(self, row: int, first: int, last: int) -> str:
+        """What stands between two context tokens of a window."""
+        start, end = self.characters(row, first, last)
+        return self.questions[int(self.question[row])].context[start:end]
+
     def take(self, rows: NDArray[np.intp]) -> Windows:
         """Some of the windows, with all the questions."""
         return Windows(

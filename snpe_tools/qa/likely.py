@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, FloatArray, batches, null_scores, span_sums
+from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, FloatArray, null_scores, span_sums
 from snpe_tools.qa.features import Windows
 from snpe_tools.qa.metrics import evaluate
 from snpe_tools.qa.squad import Question
@@ -33,9 +33,8 @@ def likely_f1(
         may_be_empty: SQuAD v2.0: "" is an answer as well, with the score that `find_answers` gives it.
     """
     found: list[list[tuple[float, str]]] = [[] for _ in windows.questions]
-    for rows in batches(len(windows)):
-        sums = span_sums(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, MAX_ANSWER_LENGTH)
-        for row, spans in enumerate(sums, rows.start):
+    for top, sums in span_sums(start, end, windows, MAX_ANSWER_LENGTH):
+        for row, spans in enumerate(sums, top):
             found[windows.question[row]] += _best(spans, windows, row)
     if may_be_empty:
         for spans, score in zip(found, null_scores(start, end, windows), strict=True):
@@ -48,11 +47,8 @@ def _best(sums: FloatArray, windows: Windows, row: int) -> list[tuple[float, str
     """Score and text of a window's best spans."""
     flat = sums.ravel()
     places = np.argsort(-flat, kind="stable")[:_SPANS]
-    firsts, extras = np.divmod(places[np.isfinite(flat[places])], sums.shape[1])
-    context, offsets = windows.questions[windows.question[row]].context, windows.offsets[row]
-    scores = sums[firsts, extras].tolist()
-    ends = zip(offsets[firsts, 0], offsets[firsts + extras, 1], strict=True)
-    return list(zip(scores, (context[low:high] for low, high in ends), strict=True))
+    spans = zip(*np.divmod(places[np.isfinite(flat[places])], sums.shape[1]), strict=True)
+    return [(float(sums[first, extra]), windows.text(row, first, first + extra)) for first, extra in spans]
 
 
 def _mean_f1(question: Question, spans: Sequence[tuple[float, str]]) -> float:

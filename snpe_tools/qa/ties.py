@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, Answer, FloatArray, batches, span_sums
+from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, Answer, FloatArray, span_sums
 from snpe_tools.qa.features import Windows
 
 
@@ -28,9 +28,7 @@ def tied_texts(
     spans = np.array([answer.score if answer.end else np.nan for answer in answers], np.float32)
     wanted = spans[windows.question]
     for row, first, last in _spans_with(start, end, windows, wanted, max_answer_length):
-        index = int(windows.question[row])
-        characters = slice(int(windows.offsets[row, first, 0]), int(windows.offsets[row, last, 1]))
-        found[index][windows.questions[index].context[characters]] = None
+        found[windows.question[row]][windows.text(row, first, last)] = None
     return [tuple(texts) for texts in found]
 
 
@@ -38,8 +36,7 @@ def _spans_with(
     start: FloatArray, end: FloatArray, windows: Windows, wanted: FloatArray, longest: int
 ) -> Iterator[tuple[int, int, int]]:
     """Row, first and last token of each span that scores what is wanted of its row; NaN wants none."""
-    for rows in batches(len(windows)):
-        sums = span_sums(start[rows], end[rows], windows.offsets[rows, :, 0] >= 0, longest)
-        places = np.flatnonzero(sums == wanted[rows, None, None])
+    for top, sums in span_sums(start, end, windows, longest):
+        places = np.flatnonzero(sums == wanted[top : top + len(sums), None, None])
         for row, first, extra in zip(*np.unravel_index(places, sums.shape), strict=True):
-            yield rows.start + int(row), int(first), int(first + extra)
+            yield top + int(row), int(first), int(first + extra)

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools import __version__
-from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, scoring, steps, training, tuning
+from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, scoring, sdk, steps, training, tuning
 from snpe_tools.cli.output import begin, finish
 from snpe_tools.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.progress import console, say
@@ -59,6 +59,7 @@ for command in (
 app.command("net-run", context_settings=net_run.ANY_FLAG)(net_run.net_run)
 app.command()(net_run.bundle)
 app.command("install-snpe-net-run")(net_run.install_net_run)
+app.add_typer(sdk.app, name="sdk")
 
 
 def _version(asked: bool) -> None:

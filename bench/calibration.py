@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 def ours(model: Path, listed: Path, target: Path) -> None:
     from snpe_tools import quantize
-    from snpe_tools.precision import Precision
+    from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.simulator import QuantizationOptions
 
     quantize(model, listed, target, QuantizationOptions(Precision.parse("w8a16")))
@@ -34,8 +34,8 @@ def onnxruntime(model: Path, listed: Path, target: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize
     from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 
+    from snpe_tools.core.raw_files import named, read_inputs, read_list
     from snpe_tools.graph.loading import input_specs, load
-    from snpe_tools.tensors import named, read_inputs, read_list
 
     parsed, specs = read_list(listed), input_specs(load(model))
 
@@ -94,8 +94,8 @@ def main() -> None:
 
 def _windows(model: Path, folder: Path, count: int) -> Path:
     """`count` windows of random tokens without padding, so that each costs the most it can."""
+    from snpe_tools.core.raw_files import write_inputs
     from snpe_tools.graph.loading import input_specs, load
-    from snpe_tools.tensors import write_inputs
 
     specs = input_specs(load(model))
     numbers = np.random.default_rng(0)

@@ -19,10 +19,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from snpe_tools import convert
+from snpe_tools.core.raw_files import read_list
 from snpe_tools.devices import connect, parse_addresses
-from snpe_tools.stages.device import DeviceRun, run_connected
-from snpe_tools.stages.fleet import Fleet, Member, look, run_sharded
-from snpe_tools.tensors import read_list
+from snpe_tools.execution.fleet import Fleet, Member, look, run_sharded
+from snpe_tools.execution.on_device import DeviceRun, run_connected
 from tests import device_double
 
 NET_RUN = """#!/bin/sh

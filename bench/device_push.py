@@ -23,8 +23,8 @@ import pytest
 from adbutils import adb_path
 
 from snpe_tools.devices import connect
-from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.transport import Stream
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.transports.transport import Stream
 from tests import sshd
 from tests.adb_device import running
 

@@ -14,10 +14,10 @@ import resource
 import time
 from pathlib import Path
 
-from snpe_tools.devices.address import HOST
-from snpe_tools.stages.device import Wish
-from snpe_tools.stages.layerwise import compare_layers
-from snpe_tools.stages.places import parse_places
+from snpe_tools.devices.transports.address import HOST
+from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.targets import parse_places
+from snpe_tools.steps.compare_layers import compare_layers
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ def many(dlc: Path, listed: Path, folder: Path, count: int) -> str:
 def inputs_for(dlc: Path, folder: Path, count: int) -> Path:
     """Random tokens, or random numbers for float inputs; absolute paths, so that any folder will do."""
     import snpe_tools.dlc as dlc_format
-    from snpe_tools.tensors import write_inputs
+    from snpe_tools.core.raw_files import write_inputs
 
     numbers = np.random.default_rng(0)
     with dlc_format.open(dlc) as model:

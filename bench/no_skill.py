@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from snpe_tools.qa.metrics import evaluate
-from snpe_tools.qa.squad import Question, load_questions
+from snpe_tools.tasks.question_answering.metrics import evaluate
+from snpe_tools.tasks.question_answering.squad import Question, load_questions
 from snpe_tools.training.corpus import load_corpus
 
 SAMPLE, FIRST, LONGEST = 500, range(0, 60, 2), (1, 2, 3, 5, 8, 12, 20, 40)

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.graph.ranges import collect_ranges
 from snpe_tools.graph.sharing import unshare_vectors
-from snpe_tools.precision import Precision
 from snpe_tools.quantization.mixing import lay_out
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.spec import TensorSpec
-from snpe_tools.tensors import write_inputs
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.raw_files import write_inputs
+from snpe_tools.core.tensor_spec import TensorSpec
 
 SPECS = [TensorSpec(name, (1, 384), BY_CODE[0x032]) for name in ("input_ids", "attention_mask", "token_type_ids")]
 Arrays = Mapping[str, np.ndarray]

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.qa.answers import find_answers
-from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.inference import run_onnx
-from snpe_tools.qa.metrics import evaluate
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, Question, load_questions
+from snpe_tools.tasks.question_answering.answers import find_answers
+from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.inference import run_onnx
+from snpe_tools.tasks.question_answering.metrics import evaluate
+from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, Question, load_questions
 
 MODEL = Path(__file__).parents[1] / "Models" / "minilm-qa"
 

@@ -28,35 +28,57 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from snpe_tools._version import __version__
+
 __all__ = [
-    "build", "bundle", "compare", "convert", "distill", "doctor", "explain", "export", "inputs", "net_run", "prepare",
-    "qat", "quantize", "report", "run", "score", "simplify", "train", "tune",
+    "__version__",
+    "build",
+    "bundle",
+    "compare",
+    "convert",
+    "distill",
+    "doctor",
+    "explain",
+    "export",
+    "inputs",
+    "net_run",
+    "prepare",
+    "qat",
+    "quantize",
+    "report",
+    "run",
+    "score",
+    "simplify",
+    "train",
+    "tune",
 ]  # fmt: skip
+_ELSEWHERE = {"run": "snpe_tools.execution.emulator", "net_run": "snpe_tools.execution.net_run"}
+"""Steps that other rooms execute DLCs with, too."""
 
 if TYPE_CHECKING:
-    from snpe_tools.stages.build import build
-    from snpe_tools.stages.bundle import bundle
-    from snpe_tools.stages.compare import compare
-    from snpe_tools.stages.convert import convert
-    from snpe_tools.stages.distill import distill
-    from snpe_tools.stages.doctor import doctor
-    from snpe_tools.stages.explain import explain
-    from snpe_tools.stages.export import export
-    from snpe_tools.stages.inputs import inputs
-    from snpe_tools.stages.net_run import net_run
-    from snpe_tools.stages.prepare import prepare
-    from snpe_tools.stages.qat import qat
-    from snpe_tools.stages.quantize import quantize
-    from snpe_tools.stages.report import report
-    from snpe_tools.stages.run import run
-    from snpe_tools.stages.score import score
-    from snpe_tools.stages.simplify import simplify
-    from snpe_tools.stages.train import train
-    from snpe_tools.stages.tune import tune
+    from snpe_tools.execution.emulator import run
+    from snpe_tools.execution.net_run import net_run
+    from snpe_tools.steps.build import build
+    from snpe_tools.steps.bundle import bundle
+    from snpe_tools.steps.compare import compare
+    from snpe_tools.steps.convert import convert
+    from snpe_tools.steps.distill import distill
+    from snpe_tools.steps.doctor import doctor
+    from snpe_tools.steps.explain import explain
+    from snpe_tools.steps.export import export
+    from snpe_tools.steps.inputs import inputs
+    from snpe_tools.steps.prepare import prepare
+    from snpe_tools.steps.qat import qat
+    from snpe_tools.steps.quantize import quantize
+    from snpe_tools.steps.report import report
+    from snpe_tools.steps.score import score
+    from snpe_tools.steps.simplify import simplify
+    from snpe_tools.steps.train import train
+    from snpe_tools.steps.tune import tune
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each step is imported when it is first used
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"snpe_tools.stages.{name}"), name)
+    module = _ELSEWHERE.get(name, f"snpe_tools.steps.{name}")
+    return getattr(importlib.import_module(module), name)

@@ -16,7 +16,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 
 REAL_SDK = {
     name: os.environ.pop(name) for name in ("SNPE_ROOT", "QNN_SDK_ROOT", "QAIRT_SDK_ROOT") if name in os.environ

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from snpe_tools.core.errors import DeviceError
 from snpe_tools.devices import Device, Script
-from snpe_tools.errors import DeviceError
 
 _TRIES, _PAUSE = 1200, 0.05
 

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from snpe_tools.board.job import BoardJob, Tensor, read_job
-from snpe_tools.errors import DlcError, QnnError, SnpeToolsError, TensorError
+from snpe_tools.core.errors import DlcError, QnnError, SnpeToolsError, TensorError
+from snpe_tools.core.socs import BY_ID
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.graph import Buffer, Graph, Opened, compose, load_cache
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.library import use_folder
-from snpe_tools.socs import BY_ID
 
 RECORD = "timings.json"
 START = "graph: "
@@ -26,7 +26,7 @@ _USAGE = 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `job.json` with the libraries of a folder; the exit code is that of the error, as in `snpe_tools.errors`."""
+    """Run `job.json` with the libraries of a folder; the exit code is that of the error, as in `core.errors`."""
     if len(arguments) != 2:  # noqa: PLR2004 - the two that the message names
         print("usage: runner job.json library-folder", file=sys.stderr)  # noqa: T201
         return _USAGE

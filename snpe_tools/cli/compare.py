@@ -9,11 +9,11 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import decibel, finish, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.layerwise.comparison import LayerComparison, LayerDifference
-    from snpe_tools.stages.compare import Difference
+    from snpe_tools.steps.compare import Difference
 
 _SHOWN_NAMES = 3
 
@@ -46,16 +46,16 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
-    from snpe_tools.socs import DEFAULT, parse_socs
-    from snpe_tools.stages.device import Wish
-    from snpe_tools.stages.places import parse_places
+    from snpe_tools.core.socs import DEFAULT, parse_socs
+    from snpe_tools.execution.on_device import Wish
+    from snpe_tools.execution.targets import parse_places
 
     asked = parse_socs(soc)[0] if soc else None
     meant = asked or DEFAULT
     places = parse_places(device, Wish(soc=asked, runtime=runtime, root=device_root, timeout=timeout))
     if layers:
-        from snpe_tools.files import write_json
-        from snpe_tools.stages.layerwise import compare_layers
+        from snpe_tools.core.files import write_json
+        from snpe_tools.steps.compare_layers import compare_layers
 
         compared = compare_layers(
             first, second, inputs, soc=meant, native=native, limit=limit, threshold_db=threshold, places=places
@@ -65,7 +65,7 @@ def compare(
         _show_layers(compared, top, everything=all_layers)
         finish(compared, as_json=as_json)
         return
-    from snpe_tools.stages.compare import compare as run_compare
+    from snpe_tools.steps.compare import compare as run_compare
 
     found = run_compare(first, second, inputs, soc=meant, native=native, places=places)
     _show_outputs(found)

@@ -10,14 +10,14 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, size, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from snpe_tools.devices import DeviceAddress
-    from snpe_tools.stages.device_bench import Latency
-    from snpe_tools.stages.readiness import Readiness
+    from snpe_tools.execution.readiness import Readiness
+    from snpe_tools.steps.bench import Latency
 
 
 def devices(
@@ -34,7 +34,7 @@ def devices(
     if collect:
         _collect(addresses, idle, device_root, as_json=as_json)
         return
-    from snpe_tools.stages.readiness import examine_all
+    from snpe_tools.execution.readiness import examine_all
 
     found = examine_all(addresses, device_root)
     table(("device", "model", "SoC", "HTP", "system", "free", "ready"), [_row(one) for one in found], left=7)
@@ -42,11 +42,11 @@ def devices(
 
 
 def _addresses(text: str) -> Sequence[DeviceAddress]:
-    from snpe_tools.devices.address import DeviceAddress, parse_addresses
+    from snpe_tools.devices.transports.address import DeviceAddress, parse_addresses
 
     if text:
         return parse_addresses(text)
-    from snpe_tools.devices.adb_server import attached
+    from snpe_tools.devices.transports.adb_server import attached
 
     found = [DeviceAddress("adb", one.serial) for one in attached()]
     if not found:
@@ -76,7 +76,7 @@ def _as_dict(found: Readiness) -> dict[str, object]:
 
 def _collect(addresses: Sequence[DeviceAddress], days: float, root: str, *, as_json: bool) -> None:
     from snpe_tools.devices import connect
-    from snpe_tools.devices.collect import collect
+    from snpe_tools.devices.storage.collect import collect
 
     removed = {}
     for address in addresses:
@@ -102,9 +102,9 @@ def bench(
     as_json: options.Json = False,
 ) -> None:
     """Latency of one inference on a device. Refuses emulators."""
-    from snpe_tools.socs import parse_socs
-    from snpe_tools.stages.device import Wish
-    from snpe_tools.stages.device_bench import bench as run_bench
+    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.execution.on_device import Wish
+    from snpe_tools.steps.bench import bench as run_bench
 
     wish = Wish(parse_socs(soc)[0] if soc else None, runtime, profile, device_root, timeout)
     made = run_bench(device, dlc, inputs, warm_up=warm_up, runs=runs, native=native, wish=wish)

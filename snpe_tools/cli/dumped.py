@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.cli.output import decibel, finish, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.recipe import Recipe
-    from snpe_tools.scores import Scores
+    from snpe_tools.project.recipe import Recipe
+    from snpe_tools.scoring.gate import Scores
 
 
 def score_dumped(
@@ -25,8 +25,8 @@ def score_dumped(
     as_json: bool,
 ) -> None:
     """Score folders of logits; the recipe gives the tokenizer and the length where no layout does."""
-    from snpe_tools.stages.score_logits import score_logits
-    from snpe_tools.workspace import Workspace
+    from snpe_tools.project.workspace import Workspace
+    from snpe_tools.steps.score_logits import score_logits
 
     scores = score_logits(
         folders,

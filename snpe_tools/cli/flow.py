@@ -11,11 +11,11 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, show, size, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.recipe import Recipe
-    from snpe_tools.stages.build import Done
+    from snpe_tools.project.recipe import Recipe
+    from snpe_tools.steps.build import Done
 
 
 def build(
@@ -44,7 +44,7 @@ def build(
     """Checkpoint → DLC with HTP caches. Only what is out of date is made again."""
     given = locals()
     from snpe_tools import build as run_build
-    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.tasks.question_answering.squad import evaluation_file
 
     recipe = options.chosen_recipe(given)
     if dry_run:
@@ -56,7 +56,7 @@ def build(
 
 
 def _show_commands(recipe: Recipe, root: Path, evaluation: Path, *, as_json: bool) -> None:
-    from snpe_tools.stages.dry_run import dry_run
+    from snpe_tools.steps.dry_run import dry_run
 
     made = dry_run(recipe, root, evaluation=evaluation)
     if not as_json:
@@ -76,9 +76,9 @@ def doctor(
 ) -> None:
     """What this machine has and lacks, or a device. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
-    from snpe_tools.devices.address import DeviceAddress
-    from snpe_tools.stages.doctor import require_healthy
-    from snpe_tools.stages.readiness import examine
+    from snpe_tools.devices.transports.address import DeviceAddress
+    from snpe_tools.execution.readiness import examine
+    from snpe_tools.steps.doctor import require_healthy
 
     if device:
         findings = [*examine(DeviceAddress.parse(device), root=device_root, runtime=runtime).findings]

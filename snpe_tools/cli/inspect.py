@@ -10,7 +10,7 @@ import typer
 from snpe_tools.cli import inspect_text as text
 from snpe_tools.cli import options
 from snpe_tools.cli.output import comma_separated, finish
-from snpe_tools.errors import DIFFERENT
+from snpe_tools.core.errors import DIFFERENT
 
 DlcFile = Annotated[Path, typer.Argument(help="The DLC.", show_default=False)]
 

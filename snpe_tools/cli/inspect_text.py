@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.cli.output import count, listing, show, size
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.dlc import Dlc, Graph, Tensor

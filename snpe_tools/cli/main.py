@@ -11,11 +11,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from snpe_tools import __version__
+from snpe_tools._version import __version__
 from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, scoring, sdk, steps, training, tuning
 from snpe_tools.cli.output import begin, finish
-from snpe_tools.errors import InputError, SnpeToolsError, StorageError
-from snpe_tools.progress import console, say
+from snpe_tools.core.errors import InputError, SnpeToolsError, StorageError
+from snpe_tools.core.progress import console, say
 
 _INTERRUPTED = 130
 _ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}

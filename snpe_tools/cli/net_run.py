@@ -10,11 +10,11 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.stages.net_run import Emit, NetRunResult
-    from snpe_tools.stages.profile import Profile
+    from snpe_tools.execution.net_run import Emit, NetRunResult
+    from snpe_tools.execution.net_run.profile import Profile
 
 ANY_FLAG = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["-h", "--help"]}
 _SHOWN = 12
@@ -22,7 +22,7 @@ _SHOWN = 12
 
 def _version(asked: bool) -> None:
     if asked:
-        from snpe_tools.stages.net_run import VERSION
+        from snpe_tools.execution.net_run import VERSION
 
         typer.echo(VERSION)
         raise typer.Exit
@@ -75,11 +75,11 @@ def net_run(
     _: Version = False,
 ) -> None:
     """snpe-net-run on the HTP emulator. Same flags, lists, folders and text, where there is no device."""
+    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.execution.net_run import NetRun, parse_cache_mode, parse_level
+    from snpe_tools.execution.net_run import net_run as run_net_run
+    from snpe_tools.execution.net_run.flags import read_flags
     from snpe_tools.qnn.isolation import cluster_executor
-    from snpe_tools.socs import parse_socs
-    from snpe_tools.stages.net_run import NetRun, parse_cache_mode, parse_level
-    from snpe_tools.stages.net_run import net_run as run_net_run
-    from snpe_tools.stages.snpe_flags import read_flags
 
     flags = read_flags(context.args)
     for line in flags.remarks():
@@ -148,7 +148,7 @@ def install_net_run(
     ] = None,
 ) -> None:
     """Install net-run as snpe-net-run. For scripts that call it by that name."""
-    from snpe_tools.stages.install import install, is_on_path
+    from snpe_tools.steps.install import install, is_on_path
 
     command = install(folder)
     say(f"{command}: runs snpe-tools net-run." + ("" if is_on_path(command) else " Its folder is not on PATH."))
@@ -169,8 +169,8 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """One inference to repeat elsewhere. DLC, inputs, golden outputs, manifest: onnxruntime-qnn's bundle layout."""
-    from snpe_tools.socs import parse_socs
-    from snpe_tools.stages.bundle import bundle as run_bundle
+    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.steps.bundle import bundle as run_bundle
 
     made = run_bundle(dlc, inputs, output, index=index, model=onnx, soc=parse_socs(soc)[0], native=native)
     say(

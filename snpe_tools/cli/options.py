@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snpe_tools.errors import UsageError
+from snpe_tools.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from snpe_tools.recipe import Recipe
+    from snpe_tools.project.recipe import Recipe
     from snpe_tools.toolchains import Quantization
     from snpe_tools.toolchains import Toolchain as ToolchainProtocol
 
@@ -84,7 +84,7 @@ def chosen_recipe(given: Mapping[str, Any]) -> Recipe:
         UsageError: a value that a setting cannot have.
         RecipeError: nothing is known of the model, or its recipe is wrong.
     """
-    from snpe_tools.recipe import Recipe, load_recipe
+    from snpe_tools.project.recipe import Recipe, load_recipe
 
     named = {_SETTINGS.get(option, option): value for option, value in given.items()} | {
         "random": given["random"] or None
@@ -116,7 +116,7 @@ def choose_toolchain(name: str | None, sdk_tools: str | None, sdk_python: str | 
         SetupError: the SDK is asked for, and cannot be used.
     """
     from snpe_tools.toolchains.choosing import choose
-    from snpe_tools.toolchains.sdk_versions import parse_family
+    from snpe_tools.toolchains.sdk.versions import parse_family
 
     return choose(name or "auto", sdk_python=sdk_python or "", sdk_tools=parse_family(sdk_tools or ""))
 
@@ -131,7 +131,7 @@ def sdk_quantization(inputs: Path | None, encodings: Path | None, precision: str
         if encodings:
             raise UsageError("--encodings needs --inputs.", "Tensors without an encoding get one from the inputs.")
         return None
-    from snpe_tools.precision import Precision
+    from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.simulator import QuantizationOptions
     from snpe_tools.toolchains import Quantization
 

@@ -9,7 +9,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """The last scores as one HTML page. It needs no network."""
     from snpe_tools import report as run_report
-    from snpe_tools.files import size_of
+    from snpe_tools.core.files import size_of
 
     page = run_report(model, root, output, layers=layers)
     say(f"{page}: {size_of(page) / 1e3:.0f} kB. Open it in any browser.")

@@ -11,13 +11,13 @@ import typer
 from snpe_tools.cli import options
 from snpe_tools.cli.dumped import score_dumped
 from snpe_tools.cli.output import decibel, finish, seconds, size, table
-from snpe_tools.errors import UsageError
-from snpe_tools.progress import say
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.scores import StageScore
-    from snpe_tools.significance import Pair
-    from snpe_tools.stages.score import Scored
+    from snpe_tools.scoring.gate import StageScore
+    from snpe_tools.scoring.significance import Pair
+    from snpe_tools.steps.score import Scored
 
 Questions = Annotated[
     str, typer.Option(help='Questions every stage is asked: a number, "all", or "" for the default sample.')
@@ -68,8 +68,8 @@ def score(
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     given = locals()
     from snpe_tools import score as run_score
-    from snpe_tools.devices.address import parse_targets
-    from snpe_tools.stages.device import Wish
+    from snpe_tools.devices.transports.address import parse_targets
+    from snpe_tools.execution.on_device import Wish
 
     targets, count = parse_targets(device), options.parse_questions(questions)
     recipe = options.chosen_recipe(given)
@@ -96,7 +96,7 @@ def score(
 
 def _show_scores(scored: Scored) -> None:
     document = scored.document
-    from snpe_tools.comparison import FLOAT_STAGE
+    from snpe_tools.scoring.evaluate import FLOAT_STAGE
 
     say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
     columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "likely change",

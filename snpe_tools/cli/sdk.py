@@ -10,8 +10,8 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, show, size, table
-from snpe_tools.errors import UsageError
-from snpe_tools.progress import say
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.toolchains.sdk_store import Installed
@@ -39,7 +39,7 @@ def fetch(
     as_json: options.Json = False,
 ) -> None:
     """Fetch an SDK, or what a target needs of it."""
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.core.socs import parse_socs
     from snpe_tools.toolchains.sdk_store import parts, releases
     from snpe_tools.toolchains.sdk_store.fetching import fetch as run_fetch
 

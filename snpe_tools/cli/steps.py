@@ -9,7 +9,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, size, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.quantization.simulator import QuantizationOptions
@@ -45,7 +45,7 @@ def simplify(
     as_json: options.Json = False,
 ) -> None:
     """Any ONNX model → fixed shapes. Simplified, int32 inputs, no constants that ruin quantization."""
-    from snpe_tools.stages.simplify import simplify as run_simplify
+    from snpe_tools.steps.simplify import simplify as run_simplify
 
     made = run_simplify(model, output, options.parse_shapes(shape))
     say(f"{made.onnx}: {made.nodes_before} nodes → {made.nodes}.")
@@ -66,7 +66,7 @@ def inputs(
 ) -> None:
     """Questions → raw files and list.txt. As the SNPE tools read them."""
     from snpe_tools import inputs as run_inputs
-    from snpe_tools.qa.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
+    from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
 
     questions = load_questions(SHIPPED_CALIBRATION if calibration and not data else evaluation_file(data))
     made = run_inputs(model, questions, tokenizer, output, limit=limit, for_calibration=calibration, native=native)
@@ -106,7 +106,7 @@ def quantize(
 def _quantization(
     precision: str, method: str, percentile: float, plan: Path | None, *, per_channel: bool
 ) -> QuantizationOptions:
-    from snpe_tools.precision import Precision
+    from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions, parse_method
 
@@ -134,7 +134,7 @@ def convert(
 ) -> None:
     """ONNX, float or QDQ → DLC. CPU fallback is off: refused operations are listed."""
     from snpe_tools import convert as run_convert
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.core.socs import parse_socs
 
     made = run_convert(
         model,
@@ -162,7 +162,7 @@ def prepare(
 ) -> None:
     """DLC → DLC with an HTP cache per SoC."""
     from snpe_tools import prepare as run_prepare
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.core.socs import parse_socs
 
     chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
     made = run_prepare(dlc, output, parse_socs(soc), toolchain=chosen)
@@ -183,7 +183,7 @@ def run(
 ) -> None:
     """Execute a DLC on the HTP emulator. The file itself; writes Result_<i>/<tensor>.raw."""
     from snpe_tools import run as run_run
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.core.socs import parse_socs
 
     wanted = [name for name in outputs.split(",") if name]
     made = run_run(

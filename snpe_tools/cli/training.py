@@ -9,10 +9,10 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.stages.train import TrainResult
+    from snpe_tools.steps.train import TrainResult
 
 Lessons = Annotated[
     Path, typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False)
@@ -53,7 +53,7 @@ def train(
     """Fine-tune a checkpoint on questions. Scores what it made; a killed run goes on with the same result."""
     given = locals()
     from snpe_tools import train as run_train
-    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.tasks.question_answering.squad import evaluation_file
     from snpe_tools.training.settings import TrainingSettings, load_settings
 
     chosen = {key: value for key, value in given.items() if key in TrainingSettings.model_fields}
@@ -83,7 +83,7 @@ def distill(
 ) -> None:
     """Teach a MobileBERT to answer as a larger model does. Scores what it made; a killed run goes on."""
     from snpe_tools import distill as run_distill
-    from snpe_tools.qa.squad import evaluation_file
+    from snpe_tools.tasks.question_answering.squad import evaluation_file
     from snpe_tools.training.distill_settings import load_distill_settings
 
     chosen = {"teacher": teacher, "share": share, "precision": precision, "seed": seed, "compile": compile_}
@@ -128,10 +128,10 @@ def qat(
 ) -> None:
     """Train a model for its quantization. Writes QDQ ONNX and encodings, as quantize does; a killed run goes on."""
     from snpe_tools import qat as run_qat
-    from snpe_tools.precision import Precision
-    from snpe_tools.qa.squad import SHIPPED_PRACTICE, evaluation_file
+    from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions
+    from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, evaluation_file
     from snpe_tools.training.settings import imitation_settings
 
     chosen = {"epochs": epochs, "questions": questions, "learning_rate": learning_rate, "batch_size": batch_size}

@@ -9,10 +9,10 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import decibel, finish, size, table
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.stages.tune import Tuned
+    from snpe_tools.steps.tune import Tuned
     from snpe_tools.tuning.trial import Trial
 
 _SHOWN_COSTS = 12
@@ -44,8 +44,8 @@ def tune(
     """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
     given = locals()
     from snpe_tools import tune as run_tune
-    from snpe_tools.qa.squad import SHIPPED_PRACTICE, evaluation_file
-    from snpe_tools.stages.tune_ground import TuneSettings
+    from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, evaluation_file
+    from snpe_tools.tuning.session import TuneSettings
 
     recipe = options.chosen_recipe(given)
     pool = data or SHIPPED_PRACTICE

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snpe_tools.devices.address import DeviceAddress, parse_addresses
+from snpe_tools.core.errors import DeviceError, UsageError
 from snpe_tools.devices.device import PATIENCE, Device
 from snpe_tools.devices.finished import Finished
 from snpe_tools.devices.shell import Script
-from snpe_tools.devices.transport import Stream, Transport
-from snpe_tools.errors import DeviceError, UsageError
+from snpe_tools.devices.transports.address import DeviceAddress, parse_addresses
+from snpe_tools.devices.transports.transport import Stream, Transport
 
 __all__ = [
     "Device", "DeviceAddress", "Finished", "Script", "Stream", "Transport", "check_root", "connect", "parse_addresses",
@@ -57,13 +57,13 @@ def check_root(root: str) -> None:
 
 def _transport(address: DeviceAddress, patience: float) -> Transport:
     if address.kind == "ssh":
-        from snpe_tools.devices.ssh import SshTransport
+        from snpe_tools.devices.transports.ssh import SshTransport
 
         return SshTransport(address, patience)
     if address.kind == "adb":
-        from snpe_tools.devices.adb import AdbTransport
+        from snpe_tools.devices.transports.adb import AdbTransport
 
         return AdbTransport(address, patience)
-    from snpe_tools.devices.fake import FakeTransport
+    from snpe_tools.devices.transports.fake import FakeTransport
 
     return FakeTransport(Path(address.target))

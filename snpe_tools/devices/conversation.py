@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from snpe_tools.devices.shell import Frame
-from snpe_tools.devices.transport import Stream, Transport
+from snpe_tools.devices.transports.transport import Stream, Transport
 
 Sink = Callable[[bytes], None]
 _FIRST = 2

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from snpe_tools.devices.address import DeviceAddress
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
+from snpe_tools.core.files import whole_file
+from snpe_tools.core.progress import Advance, unwatched
 from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.conversation import OverTimeError, Sink, StoppedError, converse
 from snpe_tools.devices.finished import KEPT, Finished, Output
 from snpe_tools.devices.shell import Script, command_text
-from snpe_tools.devices.transport import Transport
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
-from snpe_tools.files import whole_file
-from snpe_tools.progress import Advance, unwatched
+from snpe_tools.devices.transports.address import DeviceAddress
+from snpe_tools.devices.transports.transport import Transport
 
 PATIENCE = 20.0
 """Seconds of silence after which a device is asked whether it is still there."""

@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from snpe_tools.core.errors import DeviceError
+from snpe_tools.core.socs import BY_NAME, Soc
 from snpe_tools.devices.device import Device
 from snpe_tools.devices.shell import Script
-from snpe_tools.devices.space import parse_free
-from snpe_tools.errors import DeviceError
-from snpe_tools.socs import BY_NAME, Soc
+from snpe_tools.devices.storage.space import parse_free
 
 NEEDED_TOOLS = ("cat", "chmod", "cp", "df", "find", "grep", "mkdir", "mv", "rm", "sha256sum", "stat", "tar", "xargs")
 """Programs that pushing, running and pulling call on a device."""

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 
 from snpe_tools.board.main import START
+from snpe_tools.core.errors import DeviceError
 from snpe_tools.devices.finished import Finished
-from snpe_tools.errors import DeviceError
-from snpe_tools.toolchains.sdk_errors import explain
+from snpe_tools.toolchains.sdk.errors import explain
 
 _SHOWN = 8
 _SEARCHED = 50

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snpe_tools.progress import printable
+from snpe_tools.core.progress import printable
 
 KEPT = 1 << 20
 """Characters of a command's output that are kept, unless told otherwise."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from snpe_tools.devices.bundle import push_bundle
+from snpe_tools.core.progress import progress
 from snpe_tools.devices.device import Device
 from snpe_tools.devices.failures import failed
-from snpe_tools.devices.run_folder import run_folder
 from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Runtime, Task
 from snpe_tools.devices.shell import Script
-from snpe_tools.devices.transfer import pull_folder
-from snpe_tools.progress import progress
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.storage.run_folder import run_folder
+from snpe_tools.devices.storage.transfer import pull_folder
 
 RUNTIME, MODEL, INPUTS = "runtime", "dlc", "inputs"
 """Kinds of bundles: what seldom changes is apart from what often does."""

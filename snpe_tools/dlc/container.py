@@ -14,10 +14,10 @@ from typing import Self
 
 import numpy as np
 
+from snpe_tools.core.errors import DlcError
+from snpe_tools.core.files import require_file
 from snpe_tools.dlc.directory import Entry, ZipError, cut_record, read_directory
 from snpe_tools.dlc.identify import identify
-from snpe_tools.errors import DlcError
-from snpe_tools.files import require_file
 
 Record = Entry
 _DAMAGED = "The file is damaged or cut off: copy it again."

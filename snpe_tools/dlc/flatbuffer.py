@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.errors import DlcError
+from snpe_tools.core.errors import DlcError
 
 Bytes = memoryview
 Column = NDArray[Any]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from snpe_tools.core.dtypes import BY_CODE, FLOAT_32, DataType
+from snpe_tools.core.errors import DlcError
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.model import Attribute, Graph, Limits, Node, Role, Tensor
-from snpe_tools.dtypes import BY_CODE, FLOAT_32, DataType
-from snpe_tools.errors import DlcError
-from snpe_tools.spec import Encoding
 
 INPUT = "Input"
 _UNSIGNED = {8: BY_CODE[0x408], 16: BY_CODE[0x416], 32: BY_CODE[0x432]}

@@ -10,10 +10,10 @@ from typing import Literal, Self
 
 import numpy as np
 
+from snpe_tools.core.dtypes import DataType
+from snpe_tools.core.errors import DlcError
+from snpe_tools.core.tensor_spec import Array, Encoding, TensorSpec
 from snpe_tools.dlc.container import Container, Record
-from snpe_tools.dtypes import DataType
-from snpe_tools.errors import DlcError
-from snpe_tools.spec import Array, Encoding, TensorSpec
 
 Role = Literal["input", "output", "native", "static"]
 

@@ -8,11 +8,11 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from snpe_tools.core.errors import DlcError
 from snpe_tools.dlc import v2, v3, v4
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.identify import ORIGIN
 from snpe_tools.dlc.model import Cache, Dlc, Graph
-from snpe_tools.errors import DlcError
 
 _MAGIC = b"\xd5\x0a"
 _HEADER = struct.Struct("<2sHH2x")

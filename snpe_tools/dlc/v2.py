@@ -11,12 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from snpe_tools.core.dtypes import BY_CODE, FLOAT_32
+from snpe_tools.core.errors import DlcError
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.layers import Encoded, Layer, assemble, encoding_of_range, fixed_point, make_tensor
 from snpe_tools.dlc.model import Graph, Tensor
 from snpe_tools.dlc.protobuf import Message, Part, WireError, packed
-from snpe_tools.dtypes import BY_CODE, FLOAT_32
-from snpe_tools.errors import DlcError
 
 _HEADER = 8
 _BUFFERS, _LAYERS = 1, 5

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
+from snpe_tools.core.dtypes import BY_CODE, DataType
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.flatbuffer import Buffer, Table
 from snpe_tools.dlc.model import Attribute, Graph, Limits, Node, Role, Tensor
 from snpe_tools.dlc.v4_weights import Weights, WeightTable
-from snpe_tools.dtypes import BY_CODE, DataType
-from snpe_tools.spec import Encoding
 
 HEADER = 8
 _MINOR_AT = 4

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snpe_tools.dtypes import BY_CODE, DataType
-from snpe_tools.errors import OnnxError
-from snpe_tools.files import require_file, whole_file
-from snpe_tools.spec import TensorSpec
+from snpe_tools.core.dtypes import BY_CODE, DataType
+from snpe_tools.core.errors import OnnxError
+from snpe_tools.core.files import require_file, whole_file
+from snpe_tools.core.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     import onnx

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.loading import constant_tensors, infer_types, node_by_output
-from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx

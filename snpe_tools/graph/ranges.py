@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.errors import OnnxError
+from snpe_tools.core.errors import OnnxError
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.loading import infer_types
-from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from snpe_tools.files import write_text
+from snpe_tools.core.files import write_text
+from snpe_tools.core.progress import say
 from snpe_tools.graph.ranges import Ranges, outside_fp16
-from snpe_tools.progress import say
 
 _SHOWN = 5
 

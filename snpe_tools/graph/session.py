@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from snpe_tools.errors import OnnxError
+from snpe_tools.core.errors import OnnxError
 
 if TYPE_CHECKING:
     import onnx

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from snpe_tools.errors import OnnxError
+from snpe_tools.core.errors import OnnxError
 
 if TYPE_CHECKING:
     import onnx

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from snpe_tools.errors import OnnxError
+from snpe_tools.core.errors import OnnxError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import constant_tensors, input_specs, load
 from snpe_tools.graph.mask import fold_mask

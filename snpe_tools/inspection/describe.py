@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc.model import Attribute, Dlc, Graph, Node, Tensor
 from snpe_tools.inspection.history import CompiledCache, Written, compiled_caches, written_by
 from snpe_tools.inspection.macs import Macs, count_macs, node_macs
 from snpe_tools.inspection.precision import PrecisionSummary, summarize
 from snpe_tools.inspection.targets import Target, targets
-from snpe_tools.spec import Encoding
 
 _SHOWN_VALUES = 64
 

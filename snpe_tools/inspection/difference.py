@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc.model import Dlc, Graph, Node, Tensor
 from snpe_tools.inspection.aimet import plain_name
 from snpe_tools.inspection.describe import real_range
 from snpe_tools.inspection.history import compiled_caches, written_by
 from snpe_tools.inspection.weights_difference import Release, WeightChange, compare_weight
-from snpe_tools.spec import Encoding
 
 
 @dataclass(frozen=True)

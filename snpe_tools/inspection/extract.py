@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from snpe_tools.core.errors import DataError
+from snpe_tools.core.files import write_text
 from snpe_tools.dlc import open as open_dlc
-from snpe_tools.errors import DataError
-from snpe_tools.files import write_text
 from snpe_tools.inspection.aimet import Version, encodings_of, plain_name, to_document
 
 

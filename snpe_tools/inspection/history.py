@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from snpe_tools.core.socs import BY_ID, BY_NAME
 from snpe_tools.dlc.model import Cache, Dlc
 from snpe_tools.inspection.loose import listed, mapping, text, whole
-from snpe_tools.socs import BY_ID, BY_NAME
 
 _STAGES = {"converterCommand": "converter", "quantizerCommand": "quantizer", "optimizerCommand": "optimizer"}
 _TIME = "%Y-%m-%d %H:%M:%S UTC"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snpe_tools.core.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 from snpe_tools.dlc.model import Dlc, Graph, Node
 from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.precision import computes_in_float
-from snpe_tools.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 
 _NOTHING_NEEDED = "no float maths, no products with 16-bit weights"
 _SNPE_1 = {(2, 5), (3, 0)}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.dlc.model import Tensor
-from snpe_tools.spec import Array
 
 _BLOCK = 1 << 18
 Release = Callable[[memoryview], None]

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.dlc.model import Tensor
-from snpe_tools.spec import Array
 
 _BLOCK = 1 << 18
 _FP16_LARGEST = 65504.0

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from snpe_tools.errors import UsageError
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.progress import progress
 from snpe_tools.layerwise.causes import Known, likely_cause
 from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer, Reader, Source
 from snpe_tools.layerwise.match import Matching, aligned, match
-from snpe_tools.progress import progress
 
 DEFAULT_THRESHOLD_DB = 20.0
 """Error energy of 1 % of the signal's: about a tenth of the typical value."""
@@ -28,7 +28,7 @@ class LayerDifference:
     Attributes:
         tensor: the name both share; `first` and `second` are its names in A and in B.
         op: type of the node that writes it, in A; `node` its name.
-        cosine, sqnr_db, largest, mean, equal, not_finite: as in `snpe_tools.stages.compare.Difference`.
+        cosine, sqnr_db, largest, mean, equal, not_finite: as in `snpe_tools.steps.compare.Difference`.
         low, high, rms: of A's values.
         grid: B's encoding.
         outside: share of A's values that the encoding cannot hold, percent.

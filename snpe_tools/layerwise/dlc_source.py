@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import snpe_tools.dlc as dlc_format
+from snpe_tools.core.dtypes import DataType
 from snpe_tools.dlc import Graph, Node, Tensor
-from snpe_tools.dtypes import DataType
 from snpe_tools.inspection.aimet import plain_name
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.layerwise.layer import Grid
-from snpe_tools.spec import Array
 
 _BLOCK = 1 << 13
 """Elements at once: what fits a core's cache, and few enough that BLAS starts no threads for them."""
@@ -80,7 +80,7 @@ class Figures:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Energy of A over energy of the difference, dB; as `snpe_tools.noise.sqnr_db` defines the edges."""
+        """Energy of A over energy of the difference, dB; as `snpe_tools.core.sqnr.sqnr_db` defines the edges."""
         if not self.count:
             return math.nan
         if not self.noise:

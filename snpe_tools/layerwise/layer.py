@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from snpe_tools.spec import Array
+from snpe_tools.core.tensor_spec import Array
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.layerwise.layer import Layer, Source
-from snpe_tools.spec import Array
 
 Shape = tuple[int, ...]
 

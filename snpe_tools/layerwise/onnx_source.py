@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snpe_tools.core.raw_files import InputList, check_list, named, read_inputs
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import infer_types, input_specs, load
 from snpe_tools.graph.session import explained, plain_session
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
-from snpe_tools.spec import Array
-from snpe_tools.tensors import InputList, check_list, named, read_inputs
 
 if TYPE_CHECKING:
     import onnx

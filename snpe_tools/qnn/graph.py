@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from snpe_tools.errors import DlcError, QnnError
+from snpe_tools.core.errors import DlcError, QnnError
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.handles import Handles
 

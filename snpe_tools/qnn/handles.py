@@ -6,11 +6,11 @@ import ctypes as c
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from snpe_tools.errors import QnnError
+from snpe_tools.core.errors import QnnError
+from snpe_tools.core.socs import Soc
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.library import htp_interface, system_interface
 from snpe_tools.qnn.log import LogLines
-from snpe_tools.socs import Soc
 
 
 class Handles:

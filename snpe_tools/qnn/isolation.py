@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from snpe_tools.errors import ExecutionError, SetupError
+from snpe_tools.core.errors import ExecutionError, SetupError
 
 _PR_SET_PDEATHSIG = 1
 P = ParamSpec("P")

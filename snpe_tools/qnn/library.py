@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.errors import QnnError, SetupError
+from snpe_tools.core.errors import QnnError, SetupError
 from snpe_tools.qnn import abi
 
 RUNTIME_PIN = {"onnxruntime": "1.31.1", "onnxruntime-qnn": "2.7.0"}

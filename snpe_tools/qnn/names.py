@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from snpe_tools.spec import TensorSpec
+from snpe_tools.core.tensor_spec import TensorSpec
 
 
 def library_name(name: str) -> str:

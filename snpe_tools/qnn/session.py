@@ -15,16 +15,16 @@ from typing import Self
 import numpy as np
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import DlcError, QnnError, TensorError
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import DlcError, QnnError, TensorError
+from snpe_tools.core.socs import Soc
+from snpe_tools.core.tensor_spec import Array, Encoding, TensorSpec
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.cache import find_cache
 from snpe_tools.qnn.graph import Buffer, Graph, Opened, compose, load_cache, read_dlc
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.names import library_name, restore_names
 from snpe_tools.qnn.profile import Event, Level, recorded
-from snpe_tools.socs import Soc
-from snpe_tools.spec import Array, Encoding, TensorSpec
 
 
 class Session:

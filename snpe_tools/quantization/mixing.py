@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.quantization.operations import Operation, select
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import Simulator
-from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx

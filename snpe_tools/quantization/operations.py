@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snpe_tools.errors import RecipeError
+from snpe_tools.core.errors import RecipeError
 from snpe_tools.graph.loading import constant_tensors
 
 if TYPE_CHECKING:

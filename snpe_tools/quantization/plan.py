@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from snpe_tools.errors import RecipeError
-from snpe_tools.files import read_toml, write_text
-from snpe_tools.validation import validated
+from snpe_tools.core.errors import RecipeError
+from snpe_tools.core.files import read_toml, write_text
+from snpe_tools.core.validation import validated
 
 _HEAD = "# Mixed precision: what computes in 16 bits; all other activations have 8. See docs/quantization.md.\n"
 

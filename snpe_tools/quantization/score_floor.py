@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.session import plain_session
-from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx

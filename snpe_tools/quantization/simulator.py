@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from snpe_tools.errors import OnnxError, SetupError, UsageError
+from snpe_tools.core.errors import OnnxError, SetupError, UsageError
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.ranges import Ranges
-from snpe_tools.precision import Precision
 from snpe_tools.quantization.converts import insert_converts
 from snpe_tools.quantization.operations import Operation, find_operations, moved_from
 from snpe_tools.quantization.plan import Plan
-from snpe_tools.spec import Array
 
 if TYPE_CHECKING:
     import onnx

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from snpe_tools.answer_sheet import Sheet, load_sheet
-from snpe_tools.files import require_file
-from snpe_tools.provenance import Provenance
-from snpe_tools.significance import Pair
+from snpe_tools.core.files import require_file
+from snpe_tools.core.validation import Model, validated_json
+from snpe_tools.project.provenance import Provenance
+from snpe_tools.project.workspace import Workspace
+from snpe_tools.scoring.answers_file import Sheet, load_sheet
+from snpe_tools.scoring.significance import Pair
 from snpe_tools.tuning.trial import Tuning
-from snpe_tools.validation import Model, validated_json
-from snpe_tools.workspace import Workspace
 
 
 class StageRow(BaseModel):

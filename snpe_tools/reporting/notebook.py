@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from snpe_tools.reporting.documents import Accuracy, Layers
 
 if TYPE_CHECKING:
-    from snpe_tools.answer_sheet import Asked, Sheet
-    from snpe_tools.stages.explain import Explained
+    from snpe_tools.scoring.answers_file import Asked, Sheet
+    from snpe_tools.steps.explain import Explained
 
 _COLOURS = (
     "--ink:#1b1f24;--faint:#a9b1ba;--softmax:#b42318;--matmul:#0b62a4;--norm:#1a7f37;--other:#8c959f;"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from snpe_tools.answer_sheet import Asked, Sheet
 from snpe_tools.reporting.documents import Accuracy, Documents, Layers
 from snpe_tools.reporting.passage import mark
 from snpe_tools.reporting.plots import draw_noise, draw_ranges, draw_scores
 from snpe_tools.reporting.trials import draw_costs, draw_trials
+from snpe_tools.scoring.answers_file import Asked, Sheet
 
 _EXAMPLES = 12
 _WORST = 12

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from snpe_tools.answer_sheet import Given
+from snpe_tools.scoring.answers_file import Given
 
 _AROUND = 160
 

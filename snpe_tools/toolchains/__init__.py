@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from snpe_tools.progress import Advance
+from snpe_tools.core.progress import Advance
+from snpe_tools.core.socs import Soc
+from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import Soc
-from snpe_tools.spec import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from snpe_tools.choices import one_of
-from snpe_tools.progress import say
+from snpe_tools.core.choices import one_of
+from snpe_tools.core.progress import say
 from snpe_tools.toolchains import Toolchain
-from snpe_tools.toolchains.sdk_versions import Family
+from snpe_tools.toolchains.sdk.versions import Family
 
 AUTO, PYPI, SDK = "auto", "pypi", "sdk"
 
@@ -24,7 +24,7 @@ def choose(name: str = AUTO, *, sdk_python: str = "", sdk_tools: Family | None =
     """
     from snpe_tools.toolchains.pypi import PyPI
     from snpe_tools.toolchains.sdk import SdkTools
-    from snpe_tools.toolchains.sdk_environment import find_sdk, root_variable
+    from snpe_tools.toolchains.sdk.environment import find_sdk, root_variable
 
     one_of((AUTO, PYPI, SDK), name, "toolchain")
     variable = root_variable()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.qa.features import IntArray
+from snpe_tools.tasks.question_answering.features import IntArray
 
 _BATCHES_PER_BUCKET = 50
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from snpe_tools.errors import DataError
-from snpe_tools.files import require_file
-from snpe_tools.progress import say
-from snpe_tools.qa.squad import Question, load_questions
+from snpe_tools.core.errors import DataError
+from snpe_tools.core.files import require_file
+from snpe_tools.core.progress import say
+from snpe_tools.core.validation import validated_json
+from snpe_tools.tasks.question_answering.squad import Question, load_questions
 from snpe_tools.training.settings import TrainingSettings
-from snpe_tools.validation import validated_json
 
 
 class _Row(BaseModel):

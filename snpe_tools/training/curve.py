@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snpe_tools.files import whole_file
+from snpe_tools.core.files import whole_file
 
 _SMOOTHED_OVER = 0.02
 _SMOOTHED_STEPS = 20

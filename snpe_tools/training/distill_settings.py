@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from snpe_tools.errors import RecipeError
+from snpe_tools.core.errors import RecipeError
+from snpe_tools.core.validation import validated
 from snpe_tools.training.settings import LoopSettings, Share, TrainingSettings, combined
-from snpe_tools.validation import validated
 
 
 class StudentShape(BaseModel):

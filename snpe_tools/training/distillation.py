@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.qa.answers import FloatArray
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import LOGITS
+from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.inference import LOGITS
 from snpe_tools.training.labels import Labelled
 from snpe_tools.training.tensors import cross_entropies, model_inputs, padded_length
 

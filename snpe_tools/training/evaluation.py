@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.progress import progress
-from snpe_tools.qa.answers import FloatArray, find_answers
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import LOGITS
-from snpe_tools.qa.metrics import QaScore, evaluate, has_unanswerable
+from snpe_tools.core.progress import progress
+from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.inference import LOGITS
+from snpe_tools.tasks.question_answering.metrics import QaScore, evaluate, has_unanswerable
 from snpe_tools.training.tensors import model_inputs
 
 if TYPE_CHECKING:

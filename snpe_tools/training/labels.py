@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.qa.features import IntArray, Windows
-from snpe_tools.qa.squad import Question
+from snpe_tools.tasks.question_answering.features import IntArray, Windows
+from snpe_tools.tasks.question_answering.squad import Question
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.errors import ExecutionError, RecipeError
-from snpe_tools.progress import progress, say
+from snpe_tools.core.errors import ExecutionError, RecipeError
+from snpe_tools.core.progress import progress, say
 from snpe_tools.training.batches import Batches
 from snpe_tools.training.hardware import autocast
 from snpe_tools.training.settings import LoopSettings

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
+from snpe_tools.core.precision import NARROW_BITS
+from snpe_tools.graph.onnx_module import GraphFunction
 from snpe_tools.graph.ranges import Ranges
-from snpe_tools.precision import NARROW_BITS
 from snpe_tools.quantization.mixing import Layout
 from snpe_tools.quantization.simulator import QuantizerSpec
 from snpe_tools.training.fake_quantization import quantize_activation, quantize_weight
-from snpe_tools.training.onnx_module import GraphFunction
 
 if TYPE_CHECKING:
     import onnx

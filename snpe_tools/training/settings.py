@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from snpe_tools.files import read_toml, require_file
-from snpe_tools.validation import validated
+from snpe_tools.core.files import read_toml, require_file
+from snpe_tools.core.validation import validated
 
 Share = Annotated[float, Field(gt=0, le=1)]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel
 
-from snpe_tools.errors import InputError, UsageError
-from snpe_tools.files import sha256, whole_file
-from snpe_tools.provenance import versions
+from snpe_tools.core.errors import InputError, UsageError
+from snpe_tools.core.files import sha256, whole_file
+from snpe_tools.project.provenance import versions
 
 if TYPE_CHECKING:
     from torch import nn

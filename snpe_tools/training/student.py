@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from snpe_tools.errors import CheckpointError
-from snpe_tools.qa.checkpoint import ARCHITECTURES
+from snpe_tools.core.errors import CheckpointError
+from snpe_tools.tasks.question_answering.checkpoint import ARCHITECTURES
 from snpe_tools.training.distill_settings import StudentShape
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snpe_tools.qa.features import Windows, make_windows
-from snpe_tools.qa.squad import Question, check_disjoint, load_questions
+from snpe_tools.tasks.question_answering.features import Windows, make_windows
+from snpe_tools.tasks.question_answering.squad import Question, check_disjoint, load_questions
 from snpe_tools.training.batches import Batches, plan
 from snpe_tools.training.corpus import Corpus, choose, load_corpus
 from snpe_tools.training.labels import Labelled, label, with_answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.qa.features import Windows
+from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.training.labels import Labelled
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from snpe_tools.errors import DataError, InputError
-from snpe_tools.files import require_file
-from snpe_tools.qa.features import IntArray, Windows
+from snpe_tools.core.errors import DataError, InputError
+from snpe_tools.core.files import require_file
+from snpe_tools.tasks.question_answering.features import IntArray, Windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from snpe_tools.qa.features import Windows
+from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.training.distill_settings import TransferSettings
 from snpe_tools.training.observation import Observer, lowest_layers
 from snpe_tools.training.student import teacher_basis

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snpe_tools.files import require_replaceable, whole_folder, write_json
-from snpe_tools.provenance import versions
-from snpe_tools.qa.checkpoint import load_model, save_checkpoint
-from snpe_tools.qa.metrics import QaScore
+from snpe_tools.core.files import require_replaceable, whole_folder, write_json
+from snpe_tools.project.provenance import versions
+from snpe_tools.tasks.question_answering.checkpoint import load_model, save_checkpoint
+from snpe_tools.tasks.question_answering.metrics import QaScore
 from snpe_tools.training.curve import draw_curve
 from snpe_tools.training.evaluation import score_model
 from snpe_tools.training.hardware import describe, to_device

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.core.sqnr import sqnr_db
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.loading import infer_types, input_specs
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
-from snpe_tools.noise import sqnr_db
-from snpe_tools.qa.answers import FloatArray, find_answers
-from snpe_tools.qa.features import IntArray, Windows
-from snpe_tools.qa.inference import LOGITS, parallel
-from snpe_tools.qa.likely import likely_f1
-from snpe_tools.qa.metrics import evaluate, has_unanswerable
 from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.stages.quantize import constants
+from snpe_tools.steps.quantize import constants
+from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
+from snpe_tools.tasks.question_answering.features import IntArray, Windows
+from snpe_tools.tasks.question_answering.inference import LOGITS, parallel
+from snpe_tools.tasks.question_answering.likely import likely_f1
+from snpe_tools.tasks.question_answering.metrics import evaluate, has_unanswerable
 from snpe_tools.tuning.trial import Trial
 
 if TYPE_CHECKING:

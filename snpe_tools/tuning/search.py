@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snpe_tools.progress import say
+from snpe_tools.core.progress import say
 from snpe_tools.quantization.mixing import wide_tensors
 from snpe_tools.quantization.operations import CONSTANT, Operation
 from snpe_tools.quantization.plan import Plan

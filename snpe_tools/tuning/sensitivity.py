@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.core.tensor_spec import Array
+from snpe_tools.graph.onnx_module import GraphFunction
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.layerwise.causes import likely_cause
 from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer
 from snpe_tools.quantization.operations import Operation, by_tensor
 from snpe_tools.quantization.reads import Reads
-from snpe_tools.spec import Array
-from snpe_tools.training.onnx_module import GraphFunction
 from snpe_tools.tuning.greedy import Effects, noise_of
 
 if TYPE_CHECKING:

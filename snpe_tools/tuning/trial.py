@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from snpe_tools.files import write_text
+from snpe_tools.core.files import write_text
 from snpe_tools.quantization.plan import Plan
 
 
@@ -16,7 +16,7 @@ class Trial(BaseModel):
     Attributes:
         label: what is new in it, for people.
         f1: in percent.
-        drop: how much lower than float's is the F1 that answers are likely to have; see `snpe_tools.qa.likely`.
+        drop: how much lower than float's is the F1 that answers are likely to have; see `question_answering.likely`.
         same: share of answers equal to float's, percent.
         sqnr_db: of the logits against float's; None where nothing differs.
         divergence: of the answers' distributions from float's (Kullback-Leibler), in nats.

@@ -7,7 +7,7 @@ import sys
 import onnxruntime as ort
 
 from snpe_tools.qnn.library import library_folder
-from snpe_tools.toolchains.ort_dump import PROVIDER
+from snpe_tools.toolchains.pypi.dump import PROVIDER
 
 
 def main(model: str, target: str, socs: str) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from snpe_tools.core.socs import Soc
 from snpe_tools.qnn import abi, handles, library
 from snpe_tools.qnn.session import Session
-from snpe_tools.socs import Soc
 
 _GRAPH_ADD_NODE, _TENSOR_CREATE = 18, 24
 """Indices in `QnnInterface_t`, as in `abi.CORE`."""

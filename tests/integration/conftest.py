@@ -148,9 +148,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, exported: Callable[[str], Pat
 
 def _convert(model: Path, folder: Path, precision: str) -> Tiny:
     from snpe_tools import convert, inputs, quantize
-    from snpe_tools.precision import Precision
-    from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+    from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.simulator import QuantizationOptions
+    from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 
     questions, tokenizer = load_questions(SHIPPED_CALIBRATION)[:16], model.with_suffix(".tokenizer.json")
     listed = inputs(model, questions, tokenizer, folder / "raws", limit=16, for_calibration=True).list_file

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from snpe_tools.core.raw_files import named, read_inputs, read_list
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.qnn.library import library_folder
-from snpe_tools.tensors import named, read_inputs, read_list
-from snpe_tools.toolchains.ort_dump import PROVIDER
+from snpe_tools.toolchains.pypi.dump import PROVIDER
 
 
 def main(model: Path, listed: Path, target: Path, soc_id: int) -> None:

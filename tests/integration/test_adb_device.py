@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
 from snpe_tools.devices import Device, Script, connect
-from snpe_tools.devices.adb_server import Attached, attached
-from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.transfer import pull_folder
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.storage.transfer import pull_folder
+from snpe_tools.devices.transports.adb_server import Attached, attached
 from tests.adb_device import running
 from tests.adb_device.running import AdbDevice
 

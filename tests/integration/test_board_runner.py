@@ -15,14 +15,14 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import prepare, run
+from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
+from snpe_tools.core.raw_files import read_list
+from snpe_tools.core.socs import BY_NAME, DEFAULT
 from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, wheel
 from snpe_tools.devices.runtimes.board import BoardRunner, pack_runner
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
-from snpe_tools.errors import ExecutionError, SetupError, UsageError
+from snpe_tools.execution.results import read_results
 from snpe_tools.qnn.cache import find_cache
-from snpe_tools.socs import BY_NAME, DEFAULT
-from snpe_tools.stages.results import read_results
-from snpe_tools.tensors import read_list
 from tests.integration.conftest import Tiny
 
 WINDOWS = 3

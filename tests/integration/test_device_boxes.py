@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from snpe_tools.core.errors import DeviceError
 from snpe_tools.devices import Device, Script
-from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.collect import collect
 from snpe_tools.devices.facts import read_facts
-from snpe_tools.devices.fake import FakeTransport
-from snpe_tools.devices.run_folder import run_folder
-from snpe_tools.devices.transfer import pull_folder
-from snpe_tools.errors import DeviceError
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.storage.collect import collect
+from snpe_tools.devices.storage.run_folder import run_folder
+from snpe_tools.devices.storage.transfer import pull_folder
+from snpe_tools.devices.transports.fake import FakeTransport
 from tests.device_double import age
 
 

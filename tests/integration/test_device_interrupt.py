@@ -27,8 +27,8 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from snpe_tools.devices import parse_addresses
-from snpe_tools.stages.device import Wish
-from snpe_tools.stages.fleet import Fleet, look
+from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.fleet import Fleet, look
 
 dlc, listed, folder = map(Path, sys.argv[1:4])
 members = look(parse_addresses(sys.argv[4]))

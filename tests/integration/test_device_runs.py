@@ -14,16 +14,16 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import prepare, run
+from snpe_tools.core.errors import DeviceError, DeviceLostError, SetupError, StorageError, UsageError
+from snpe_tools.core.raw_files import read_list
+from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices import Device, DeviceAddress
-from snpe_tools.devices.fake import FakeTransport, Faults
 from snpe_tools.devices.runtimes import choosing
 from snpe_tools.devices.runtimes.wheel import x86_libraries
-from snpe_tools.errors import DeviceError, DeviceLostError, SetupError, StorageError, UsageError
-from snpe_tools.socs import BY_NAME
-from snpe_tools.stages.device import DeviceRun, Wish, run_connected, run_on_device
-from snpe_tools.stages.fleet import Fleet, Member, look
-from snpe_tools.stages.results import read_results
-from snpe_tools.tensors import read_list
+from snpe_tools.devices.transports.fake import FakeTransport, Faults
+from snpe_tools.execution.fleet import Fleet, Member, look
+from snpe_tools.execution.on_device import DeviceRun, Wish, run_connected, run_on_device
+from snpe_tools.execution.results import read_results
 from tests import device_double, sshd
 from tests.adb_device import running
 from tests.integration.conftest import Tiny

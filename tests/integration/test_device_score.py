@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import ExecutionError, UsageError
+from snpe_tools.core.errors import ExecutionError, UsageError
 from tests import device_double
 
 pytestmark = pytest.mark.usefixtures("own_cache")

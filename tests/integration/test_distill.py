@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import CheckpointError, DataError, InputError, RecipeError, UsageError
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
-from snpe_tools.stages.distill import DistillResult, distill
-from snpe_tools.stages.train import train
+from snpe_tools.core.errors import CheckpointError, DataError, InputError, RecipeError, UsageError
+from snpe_tools.steps.distill import DistillResult, distill
+from snpe_tools.steps.train import train
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.training.distill_settings import DistillSettings
 from snpe_tools.training.settings import TrainingSettings
 from tests.integration.killing import killed_at_step

@@ -12,18 +12,18 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import prepare, run
-from snpe_tools.errors import DlcError
-from snpe_tools.precision import Precision
-from snpe_tools.qnn.generations import distinct, generation
+from snpe_tools.core.errors import DlcError
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.raw_files import named, read_inputs, read_list
+from snpe_tools.core.soc_generations import distinct, generation
+from snpe_tools.core.socs import BY_NAME, DEFAULT, Soc, parse_socs
+from snpe_tools.core.tensor_spec import Array
+from snpe_tools.dlc.edit.outputs import tap
+from snpe_tools.execution.emulator import read_results
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.library import QAIRT_BUILD
 from snpe_tools.qnn.profile import Level
 from snpe_tools.qnn.session import Session
-from snpe_tools.qnn.taps import tap
-from snpe_tools.socs import BY_NAME, DEFAULT, Soc, parse_socs
-from snpe_tools.spec import Array
-from snpe_tools.stages.run import read_results
-from snpe_tools.tensors import named, read_inputs, read_list
 from tests.integration.conftest import FAMILIES, SEQUENCE, Tiny
 
 Make = Callable[[str, str], Tiny]

@@ -10,12 +10,12 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, inputs, quantize
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.mask import find_mask_constants
-from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.stages.compare import compare
+from snpe_tools.steps.compare import compare
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
 MARGIN_DB = 4
@@ -61,8 +61,8 @@ def test_a_checkpoint_becomes_logits_of_its_dlc(
 
 def test_checkpoints_do_not_answer_all_the_same(exported: Callable[[str], Path]) -> None:
     """The comparisons above would mean nothing on constant logits."""
-    from snpe_tools.qa.features import load_tokenizer, make_windows
-    from snpe_tools.qa.inference import run_onnx
+    from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+    from snpe_tools.tasks.question_answering.inference import run_onnx
 
     model = exported("bert")
     windows = make_windows(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.answer_sheet import load_sheet
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
-from snpe_tools.workspace import Workspace
+from snpe_tools.project.workspace import Workspace
+from snpe_tools.scoring.answers_file import load_sheet
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from tests.notebooks import execute, outputs
 
 

@@ -14,8 +14,11 @@ import onnx
 import pytest
 
 from snpe_tools import convert, dlc, inputs, prepare, quantize
+from snpe_tools.core.errors import DlcError, QnnError
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.process import run as run_process
+from snpe_tools.core.socs import BY_NAME, DEFAULT, parse_socs
 from snpe_tools.dlc import Graph, Node, Tensor
-from snpe_tools.errors import DlcError, QnnError
 from snpe_tools.graph.loading import load
 from snpe_tools.inspection.aimet import encodings_of, load_encodings
 from snpe_tools.inspection.audit import audit
@@ -24,13 +27,10 @@ from snpe_tools.inspection.difference import difference
 from snpe_tools.inspection.extract import extract
 from snpe_tools.inspection.health import check
 from snpe_tools.inspection.targets import need_of
-from snpe_tools.precision import Precision
-from snpe_tools.process import run as run_process
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import BY_NAME, DEFAULT, parse_socs
-from snpe_tools.stages.quantize import float_path
+from snpe_tools.steps.quantize import float_path
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.toolchains.pypi import _add_cache
 from tests.conftest import make_model
 from tests.dlc_files import write_zip

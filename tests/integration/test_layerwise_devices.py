@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from snpe_tools import prepare
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices import Device, DeviceAddress
-from snpe_tools.devices.fake import FakeTransport, Faults
 from snpe_tools.devices.runtimes import snpe
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.devices.transports.fake import FakeTransport, Faults
+from snpe_tools.execution.on_device import Wish, run_on_device
+from snpe_tools.execution.targets import Place
 from snpe_tools.layerwise import comparison
+from snpe_tools.layerwise import device_source as layerwise_device
 from snpe_tools.layerwise.comparison import LayerComparison
-from snpe_tools.socs import BY_NAME
-from snpe_tools.stages import layerwise_device
-from snpe_tools.stages.compare import compare
-from snpe_tools.stages.device import Wish, run_on_device
-from snpe_tools.stages.layerwise import compare_layers
-from snpe_tools.stages.places import Place
+from snpe_tools.steps.compare import compare
+from snpe_tools.steps.compare_layers import compare_layers
 from tests import device_double, sshd
 from tests.adb_device import running
 from tests.integration.conftest import Tiny

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.errors import InputError
-from snpe_tools.stages.compare import compare
-from snpe_tools.stages.layerwise import compare_layers
+from snpe_tools.core.errors import InputError
+from snpe_tools.steps.compare import compare
+from snpe_tools.steps.compare_layers import compare_layers
 from tests.integration.conftest import Tiny
 
 

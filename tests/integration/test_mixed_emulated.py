@@ -12,21 +12,21 @@ from typer.testing import CliRunner
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, inputs, quantize
 from snpe_tools.cli.main import app
-from snpe_tools.errors import RecipeError, UsageError
+from snpe_tools.core.errors import RecipeError, UsageError
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.loading import load
-from snpe_tools.precision import Precision
-from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
+from snpe_tools.project.recipe import load_recipe
+from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.recipe import load_recipe
-from snpe_tools.stages import score
-from snpe_tools.stages.build import build_sources
-from snpe_tools.stages.build_quantized import read_plan
-from snpe_tools.stages.compare import compare
-from snpe_tools.stages.quantize import float_path
-from snpe_tools.workspace import Workspace
+from snpe_tools.steps import score
+from snpe_tools.steps.build import build_sources
+from snpe_tools.steps.build_quantized import read_plan
+from snpe_tools.steps.compare import compare
+from snpe_tools.steps.quantize import float_path
+from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 from tests.integration.conftest import FAMILIES, SEQUENCE
 
 W8A8, MIXED = Precision.parse("w8a8"), Precision.parse("w8a8-mixed")

@@ -10,16 +10,16 @@ import pytest
 from onnx import numpy_helper
 
 from snpe_tools import convert, inputs, quantize
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import constant_tensors, load, save
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.sharing import unshare_vectors
-from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.stages.compare import compare
-from snpe_tools.stages.layerwise import compare_layers
-from snpe_tools.stages.quantize import constants, float_path, observe, write_quantized
+from snpe_tools.steps.compare import compare
+from snpe_tools.steps.compare_layers import compare_layers
+from snpe_tools.steps.quantize import constants, float_path, observe, write_quantized
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 
 W8A8 = QuantizationOptions(Precision.parse("w8a8"))
 

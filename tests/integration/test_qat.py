@@ -16,20 +16,20 @@ from typer.testing import CliRunner
 
 from snpe_tools import convert, export, inputs, run
 from snpe_tools.cli.main import app
+from snpe_tools.core.precision import Precision
+from snpe_tools.execution.emulator import read_results
 from snpe_tools.graph.loading import load
-from snpe_tools.precision import Precision
-from snpe_tools.qa.answers import find_answers
-from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.inference import LOGITS, open_session
-from snpe_tools.qa.metrics import evaluate
-from snpe_tools.qa.squad import load_questions
+from snpe_tools.graph.onnx_module import GraphFunction
 from snpe_tools.quantization.plan import Plan, save_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.stages.qat import _Graphs, _pair, _write, qat
-from snpe_tools.stages.run import read_results
-from snpe_tools.stages.train import train
+from snpe_tools.steps.qat import _Graphs, _pair, _write, qat
+from snpe_tools.steps.train import train
+from snpe_tools.tasks.question_answering.answers import find_answers
+from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.inference import LOGITS, open_session
+from snpe_tools.tasks.question_answering.metrics import evaluate
+from snpe_tools.tasks.question_answering.squad import load_questions
 from snpe_tools.training.fake_quantization import quantize_activation
-from snpe_tools.training.onnx_module import GraphFunction
 from snpe_tools.training.settings import TrainingSettings
 from tests.integration.conftest import FAMILIES, SEQUENCE
 from tests.integration.killing import killed_at_step

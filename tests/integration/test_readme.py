@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from tests import device_double, sshd
 from tests.adb_device import running
 
@@ -152,7 +152,7 @@ def test_the_distillation_command(shell: Callable[[str], str], clone: Path, tmp_
 
 
 def _rows(recipe_name: str = "minilm-qa.toml") -> list[str]:
-    from snpe_tools.qa.squad import load_questions
+    from snpe_tools.tasks.question_answering.squad import load_questions
 
     recipe = (ROOT / "generating_model" / recipe_name).read_text(encoding="utf-8")
     sources = sorted(set(re.findall(r'^"?([\w.]+)"? = (?:1\.0|0\.45)$', recipe, re.MULTILINE)) - {"max_grad_norm"})

@@ -67,7 +67,7 @@ import json
 from pathlib import Path
 from distributed import Client, LocalCluster
 from snpe_tools import score
-from snpe_tools.recipe import load_recipe
+from snpe_tools.project.recipe import load_recipe
 
 if __name__ == "__main__":
     root = Path({str(root)!r})

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
 from snpe_tools.devices import Device, Script, connect
-from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.run_folder import run_folder
-from snpe_tools.devices.transfer import pull_folder
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.storage.run_folder import run_folder
+from snpe_tools.devices.storage.transfer import pull_folder
 from tests import sshd
 from tests.processes import ended, killed_by_time
 from tests.sshd import Sshd

@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import CheckpointError, DataError, ExecutionError, InputError, RecipeError, UsageError
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION
-from snpe_tools.stages.train import TrainResult, train
+from snpe_tools.core.errors import CheckpointError, DataError, ExecutionError, InputError, RecipeError, UsageError
+from snpe_tools.steps.train import TrainResult, train
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION
 from snpe_tools.training.settings import TrainingSettings
 from tests.integration.killing import killed_at_step
 

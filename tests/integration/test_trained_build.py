@@ -12,13 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.loading import load
-from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_PRACTICE
-from snpe_tools.recipe import load_recipe
-from snpe_tools.stages.build_quantized import float_source
-from snpe_tools.stages.quantize import constants
-from snpe_tools.workspace import Workspace
+from snpe_tools.project.recipe import load_recipe
+from snpe_tools.project.workspace import Workspace
+from snpe_tools.steps.build_quantized import float_source
+from snpe_tools.steps.quantize import constants
+from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE
 
 MIXED = Precision.parse("w8a8-mixed")
 

@@ -13,18 +13,18 @@ from typer.testing import CliRunner
 
 from snpe_tools import build, tune
 from snpe_tools.cli.main import app
-from snpe_tools.errors import AccuracyError, DataError
+from snpe_tools.core.errors import AccuracyError, DataError
 from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.twins import carried_over, shorter
-from snpe_tools.qa.inference import open_session
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION
+from snpe_tools.project.recipe import load_recipe
+from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan, load_plan
-from snpe_tools.recipe import load_recipe
-from snpe_tools.stages.tune_ground import TuneSettings
+from snpe_tools.tasks.question_answering.inference import open_session
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION
 from snpe_tools.tuning.model import Candidate, Judge
+from snpe_tools.tuning.session import TuneSettings
 from snpe_tools.tuning.trial import Trial, Tuning
-from snpe_tools.workspace import Workspace
 from tests.integration.conftest import SEQUENCE
 
 ROOMY = 100.0

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from snpe_tools.files import sha256
-from snpe_tools.precision import Precision
+from snpe_tools.core.files import sha256
+from snpe_tools.core.precision import Precision
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator, _quiet, parse_method
 
 
@@ -40,7 +40,7 @@ def convert(network: Path, target: Path, outputs: Sequence[str], overrides: Path
     import onnx
 
     from snpe_tools.graph.loading import load, save
-    from snpe_tools.stages.convert import convert as run
+    from snpe_tools.steps.convert import convert as run
 
     model = load(network)
     if outputs:
@@ -91,10 +91,10 @@ def quantize(
     source: Path, target: Path, listed: Path, bits: tuple[int, int], method: str, per_channel: bool, apply: bool
 ) -> None:
     """The quantized DLC: ranges of the input list, then the encodings that were given, where they are applied."""
+    from snpe_tools.core.raw_files import read_list
     from snpe_tools.graph.loading import load, save
-    from snpe_tools.stages.convert import convert as run
-    from snpe_tools.stages.quantize import Calibration, _calibrator
-    from snpe_tools.tensors import read_list
+    from snpe_tools.steps.convert import convert as run
+    from snpe_tools.steps.quantize import Calibration, _calibrator
 
     known = _state(source)
     mixed = "-mixed" if apply and bits == (8, 8) else ""  # encodings may ask for 16 bits here and there
@@ -125,8 +125,8 @@ def _load(simulator: Simulator, file: Path) -> None:
 
 def prepare(source: Path, target: Path, socs: Sequence[str], *, skipped: set[str]) -> set[str]:
     """Compile for each SoC that the compiler knows; returns those that failed."""
-    from snpe_tools.errors import SnpeToolsError
-    from snpe_tools.socs import parse_socs
+    from snpe_tools.core.errors import SnpeToolsError
+    from snpe_tools.core.socs import parse_socs
     from snpe_tools.toolchains import Preparation
     from snpe_tools.toolchains.pypi import PyPI
 

@@ -9,7 +9,7 @@ import pytest
 
 from snpe_tools import dlc
 from snpe_tools.devices import Device
-from snpe_tools.devices.fake import FakeTransport
+from snpe_tools.devices.transports.fake import FakeTransport
 from tests.dlc_files import records41, write_zip
 
 

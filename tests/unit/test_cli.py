@@ -12,8 +12,8 @@ import pytest
 from snpe_tools.cli import main as cli
 from snpe_tools.cli.options import parse_questions, parse_shapes
 from snpe_tools.cli.output import decibel, seconds, size
-from snpe_tools.errors import UsageError
-from snpe_tools.files import plain
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.files import plain
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [

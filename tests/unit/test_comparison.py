@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snpe_tools.comparison import Stage, compare, spread_sample
-from snpe_tools.errors import AccuracyError
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import Logits
-from snpe_tools.qa.squad import Question
-from snpe_tools.scores import Scores, StageScore
-from snpe_tools.significance import Pair
+from snpe_tools.core.errors import AccuracyError
+from snpe_tools.scoring.evaluate import Stage, compare, spread_sample
+from snpe_tools.scoring.gate import Scores, StageScore
+from snpe_tools.scoring.significance import Pair
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.squad import Question
 
 COUNT, LENGTH = 10, 6
 

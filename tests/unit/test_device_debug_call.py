@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.raw_files import read_list
+from snpe_tools.core.socs import DEFAULT
+from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.devices.runtimes import Task
 from snpe_tools.devices.runtimes.qnn import QnnNetRun
 from snpe_tools.devices.runtimes.sdk import DeviceSdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.shell import command_text
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import UsageError
-from snpe_tools.socs import DEFAULT
-from snpe_tools.spec import TensorSpec
-from snpe_tools.tensors import read_list
 
 FLOAT = BY_CODE[0x232]
 BUNDLE = PurePosixPath("/data/local/tmp/bundle")

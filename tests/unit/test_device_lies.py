@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from snpe_tools.board.main import RECORD
+from snpe_tools.core.errors import DeviceError, ExecutionError
+from snpe_tools.core.socs import DEFAULT
 from snpe_tools.devices import Device
-from snpe_tools.devices.address import parse_addresses
 from snpe_tools.devices.runtimes import Fetched, Task
 from snpe_tools.devices.runtimes.board import BoardRunner
-from snpe_tools.errors import DeviceError, ExecutionError
-from snpe_tools.socs import DEFAULT
-from snpe_tools.stages.device import Wish
-from snpe_tools.stages.fleet import Fleet, Member, look, run_sharded
+from snpe_tools.devices.transports.address import parse_addresses
+from snpe_tools.execution.fleet import Fleet, Member, look, run_sharded
+from snpe_tools.execution.on_device import Wish
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_defect_on_one_device_costs_the_others_nothing(tmp_path: Path, monkeyp
             raise ZeroDivisionError("of nobody's making")
         return SimpleNamespace()
 
-    monkeypatch.setattr("snpe_tools.stages.fleet.run_connected", run)
+    monkeypatch.setattr("snpe_tools.execution.fleet.run_connected", run)
     (tmp_path / "list.txt").write_text("a.raw\n")
     members = look(parse_addresses(f"fake:{tmp_path}/even,fake:{tmp_path}/odd"))
     fleet = Fleet({str(member): Wish() for member in members})

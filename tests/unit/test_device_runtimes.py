@@ -15,7 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.devices.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
+from snpe_tools.core.socs import BY_NAME, DEFAULT
+from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Fetched, Task, Timing, libraries
 from snpe_tools.devices.runtimes.board import BoardRunner
@@ -25,11 +28,8 @@ from snpe_tools.devices.runtimes.qnn import QnnNetRun
 from snpe_tools.devices.runtimes.sdk import find_device_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import unpack
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import ExecutionError, SetupError, UsageError
-from snpe_tools.socs import BY_NAME, DEFAULT
-from snpe_tools.spec import TensorSpec
-from snpe_tools.stages.device_bench import percentile
+from snpe_tools.devices.transports.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.steps.bench import percentile
 from tests import device_double
 
 FLOAT = BY_CODE[0x232]

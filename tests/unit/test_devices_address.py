@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snpe_tools.core.errors import UsageError
 from snpe_tools.devices import DeviceAddress, parse_addresses
-from snpe_tools.errors import UsageError
 
 _HOSTS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.-]{0,20}", fullmatch=True) | st.sampled_from(["::1", "fe80::1%eth0"])
 _ADDRESSES = st.builds(

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from snpe_tools.core.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 from snpe_tools.devices import Device, Script
-from snpe_tools.devices.address import DeviceAddress
-from snpe_tools.devices.bundle import Pushed, push_bundle
-from snpe_tools.devices.fake import FakeTransport, Faults
-from snpe_tools.devices.transfer import send_files
-from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
+from snpe_tools.devices.storage.bundle import Pushed, push_bundle
+from snpe_tools.devices.storage.transfer import send_files
+from snpe_tools.devices.transports.address import DeviceAddress
+from snpe_tools.devices.transports.fake import FakeTransport, Faults
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -201,7 +201,7 @@ def test_one_device_under_two_names_is_no_harm(tmp_path: Path, monkeypatch: pyte
             push("second")
         send_files(device, *given)
 
-    monkeypatch.setattr("snpe_tools.devices.bundle.send_files", send)
+    monkeypatch.setattr("snpe_tools.devices.storage.bundle.send_files", send)
     push("first")
     assert len({one.folder for one in pushed}) == 1
     assert [one.sent for one in pushed] == [50 * 4608] * 2

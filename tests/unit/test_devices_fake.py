@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snpe_tools.core.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 from snpe_tools.devices import Device, Script, connect
-from snpe_tools.devices.fake import FakeTransport, Faults
-from snpe_tools.devices.transport import Stream
-from snpe_tools.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
+from snpe_tools.devices.transports.fake import FakeTransport, Faults
+from snpe_tools.devices.transports.transport import Stream
 from tests.processes import ended, killed_by_time
 
 

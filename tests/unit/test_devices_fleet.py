@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from snpe_tools.devices.address import DeviceAddress, parse_addresses
+from snpe_tools.core.errors import DeviceError, ExecutionError, InputError
+from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices.facts import Facts
-from snpe_tools.errors import DeviceError, ExecutionError, InputError
-from snpe_tools.socs import BY_NAME
-from snpe_tools.stages.fleet import Fleet, Member, Share, check_rows, look, run_sharded
+from snpe_tools.devices.transports.address import DeviceAddress, parse_addresses
+from snpe_tools.execution.fleet import Fleet, Member, Share, check_rows, look, run_sharded
 
 PHONE = Facts("android", "aarch64", "Linux", "15", "A Phone", "SM8650", BY_NAME["sm8650"], 1 << 33)
 

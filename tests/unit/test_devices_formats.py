@@ -11,11 +11,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from snpe_tools.core.errors import InputError
 from snpe_tools.devices.conversation import _Reader
-from snpe_tools.devices.manifest import MANIFEST, make_manifest, name_problem, parse_listing
 from snpe_tools.devices.shell import Frame
-from snpe_tools.devices.tar_stream import pack
-from snpe_tools.errors import InputError
+from snpe_tools.devices.storage.manifest import MANIFEST, make_manifest, name_problem, parse_listing
+from snpe_tools.devices.storage.tar_stream import pack
 
 FRAME = Frame("0123456789abcdef" * 2)
 TOKEN = FRAME.token.encode()

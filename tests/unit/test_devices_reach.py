@@ -10,13 +10,13 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from snpe_tools.core.errors import DeviceError, InputError, SetupError, UsageError
 from snpe_tools.devices import DeviceAddress, connect, parse_addresses
-from snpe_tools.devices.adb_server import attached
-from snpe_tools.devices.ssh_config import Hop
-from snpe_tools.devices.ssh_login import log_in
-from snpe_tools.errors import DeviceError, InputError, SetupError, UsageError
-from snpe_tools.stages.device import Wish
-from snpe_tools.stages.fleet import look
+from snpe_tools.devices.transports.adb_server import attached
+from snpe_tools.devices.transports.ssh_config import Hop
+from snpe_tools.devices.transports.ssh_login import log_in
+from snpe_tools.execution.fleet import look
+from snpe_tools.execution.on_device import Wish
 
 DEVICES = b"OKAY000bA1\tdevice\n\n"
 FAIL = b"FAIL0004gone"

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices import Device, Script
 from snpe_tools.devices.answers import decimal
-from snpe_tools.devices.bundle import push_bundle
-from snpe_tools.devices.collect import collect
 from snpe_tools.devices.facts import Facts, parse_facts, read_facts
-from snpe_tools.devices.fake import FakeTransport, Faults
-from snpe_tools.devices.run_folder import run_folder
-from snpe_tools.devices.transfer import pull_folder
-from snpe_tools.errors import DeviceError, DeviceLostError, StorageError, UsageError
-from snpe_tools.socs import BY_NAME
+from snpe_tools.devices.storage.bundle import push_bundle
+from snpe_tools.devices.storage.collect import collect
+from snpe_tools.devices.storage.run_folder import run_folder
+from snpe_tools.devices.storage.transfer import pull_folder
+from snpe_tools.devices.transports.fake import FakeTransport, Faults
 from tests.device_double import age
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import DeviceError
+from snpe_tools.core.socs import DEFAULT
+from snpe_tools.core.tensor_spec import Array, TensorSpec
 from snpe_tools.devices import Device, session
-from snpe_tools.devices.bundle import push_bundle
 from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, raw_names, read_exact
 from snpe_tools.devices.session import carry_out
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import DeviceError
-from snpe_tools.socs import DEFAULT
-from snpe_tools.spec import Array, TensorSpec
+from snpe_tools.devices.storage.bundle import push_bundle
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch._dynamo.utils import counters
 from transformers import BertConfig, BertForQuestionAnswering
 
-from snpe_tools.errors import CheckpointError, RecipeError
-from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.core.errors import CheckpointError, RecipeError
+from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.training.distill_settings import StudentShape, TransferSettings, load_distill_settings
 from snpe_tools.training.distillation import distillation_loss, remembered
 from snpe_tools.training.labels import label

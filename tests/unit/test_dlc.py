@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from snpe_tools import dlc
-from snpe_tools.dlc.rename import graph_identifier, rename_graph
-from snpe_tools.errors import DlcError, InputError, SnpeToolsError
+from snpe_tools.core.errors import DlcError, InputError, SnpeToolsError
+from snpe_tools.dlc.edit.rename import graph_identifier, rename_graph
 from tests.dlc_files import F32, U8, Shared, encoding4, model4, node4, params41, tensor4, write_zip
 
 GRAPH = "QNNExecutionProvider_42_0_0"

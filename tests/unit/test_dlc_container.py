@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from snpe_tools import dlc
-from snpe_tools.errors import DlcError
+from snpe_tools.core.errors import DlcError
 from tests.conftest import make_model
 from tests.dlc_files import records41, write_zip
 

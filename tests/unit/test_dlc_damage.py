@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from snpe_tools import dlc
 from snpe_tools.cli import inspect_text as text
 from snpe_tools.cli.output import comma_separated
-from snpe_tools.errors import SnpeToolsError
-from snpe_tools.files import plain
+from snpe_tools.core.errors import SnpeToolsError
+from snpe_tools.core.files import plain
 from snpe_tools.inspection.aimet import encodings_of, to_document
 from snpe_tools.inspection.audit import audit
 from snpe_tools.inspection.describe import describe, document

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import AccuracyError, SnpeToolsError, TensorError, UsageError
-from snpe_tools.qa.answers import FloatArray
-from snpe_tools.qa.dumped import NET_RUN, Layout, cut, load_layout, read_logits
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, load_questions
-from snpe_tools.stages.score_logits import score_logits
+from snpe_tools.core.errors import AccuracyError, SnpeToolsError, TensorError, UsageError
+from snpe_tools.steps.score_logits import score_logits
+from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.question_answering.dumped import NET_RUN, Layout, cut, load_layout, read_logits
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, load_questions
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER = ROOT / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snpe_tools import dlc
-from snpe_tools.errors import DataError
+from snpe_tools.core.errors import DataError
 from snpe_tools.inspection.aimet import (
     VERSIONS,
     AimetEncoding,

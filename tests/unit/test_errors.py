@@ -3,8 +3,8 @@ from __future__ import annotations
 import pickle
 import re
 
-from snpe_tools import errors
-from snpe_tools.errors import QnnError, SnpeToolsError
+from snpe_tools.core import errors
+from snpe_tools.core.errors import QnnError, SnpeToolsError
 
 
 def _all_classes(base: type[SnpeToolsError] = SnpeToolsError) -> list[type[SnpeToolsError]]:

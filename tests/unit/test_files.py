@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.errors import InputError, StorageError, UsageError
-from snpe_tools.files import (
+from snpe_tools.core.errors import InputError, StorageError, UsageError
+from snpe_tools.core.files import (
     require_file,
     sha256,
     size_of,
@@ -64,7 +64,7 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path, known_by: st
 
 def test_two_processes_may_replace_one_folder_at_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from snpe_tools.files import whole_folder\n"
+        "import sys; from pathlib import Path; from snpe_tools.core.files import whole_folder\n"
         "for number in range(150):\n"
         "    with whole_folder(Path(sys.argv[1]), known_by='list') as folder:\n"
         "        (folder / 'list').write_text(str(number))\n"

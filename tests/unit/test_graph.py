@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from snpe_tools.errors import InputError, OnnxError
+from snpe_tools.core.errors import InputError, OnnxError
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, save
 from snpe_tools.graph.mask import find_mask_constants, fold_mask, replace_mask_constants

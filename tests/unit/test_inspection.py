@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from snpe_tools import dlc
+from snpe_tools.core.dtypes import BY_CODE
 from snpe_tools.dlc import Graph, Node, Tensor
-from snpe_tools.dtypes import BY_CODE
 from snpe_tools.inspection.describe import describe, document
 from snpe_tools.inspection.history import compiled_caches, written_by
 from snpe_tools.inspection.macs import count_macs, node_macs

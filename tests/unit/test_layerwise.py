@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from onnx import TensorProto, helper
 
-from snpe_tools.errors import UsageError
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.raw_files import read_list
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.layerwise import comparison
 from snpe_tools.layerwise.causes import likely_cause
 from snpe_tools.layerwise.comparison import compare_sources, groups
@@ -23,10 +25,8 @@ from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
 from snpe_tools.layerwise.match import match
 from snpe_tools.layerwise.onnx_source import OnnxSource
-from snpe_tools.spec import Array
-from snpe_tools.stages.compare import difference
-from snpe_tools.stages.layerwise import compare_layers
-from snpe_tools.tensors import read_list
+from snpe_tools.steps.compare import difference
+from snpe_tools.steps.compare_layers import compare_layers
 from tests.conftest import make_model
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.qa.answers import find_answers
-from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.likely import likely_f1
-from snpe_tools.qa.metrics import evaluate
-from snpe_tools.qa.squad import SHIPPED_PRACTICE, Question, load_questions
+from snpe_tools.tasks.question_answering.answers import find_answers
+from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.likely import likely_f1
+from snpe_tools.tasks.question_answering.metrics import evaluate
+from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, Question, load_questions
 
 TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 ASKED = Question("1", "when did snow fall", "rain on monday snow on tuesday", ("tuesday",))

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from snpe_tools.errors import RecipeError
+from snpe_tools.core.errors import RecipeError
+from snpe_tools.core.precision import Precision
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.scales import fold_scales
 from snpe_tools.graph.session import plain_session
 from snpe_tools.graph.twins import carried_over, of_other_shape
-from snpe_tools.precision import Precision
+from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.converts import insert_converts
 from snpe_tools.quantization.mixing import adjusted, lay_out
 from snpe_tools.quantization.operations import Operation, find_operations, select
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.reads import Reads
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
-from snpe_tools.stages.quantize import float_path
-from snpe_tools.workspace import Workspace
+from snpe_tools.steps.quantize import float_path
 from tests.conftest import make_model
 
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import TensorError, UsageError
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import TensorError, UsageError
+from snpe_tools.core.raw_files import flat_name, nested_name, read_list, result_names
+from snpe_tools.core.tensor_spec import TensorSpec
+from snpe_tools.execution.net_run import parse_cache_mode, parse_level
+from snpe_tools.execution.net_run.flags import read_flags
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.names import library_name, restore_names
-from snpe_tools.spec import TensorSpec
-from snpe_tools.stages.install import install
-from snpe_tools.stages.net_run import parse_cache_mode, parse_level
-from snpe_tools.stages.snpe_flags import read_flags
-from snpe_tools.tensors import flat_name, nested_name, read_list, result_names
+from snpe_tools.steps.install import install
 
 FLOAT = BY_CODE[0x232]
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import ExecutionError, StorageError
-from snpe_tools.socs import DEFAULT
-from snpe_tools.spec import TensorSpec
-from snpe_tools.stages import engine
-from snpe_tools.stages import net_run as net_run_stage
-from snpe_tools.stages.inference import Item, Job, Outcome, part_of
-from snpe_tools.stages.results import claim, locked
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import ExecutionError, StorageError
+from snpe_tools.core.socs import DEFAULT
+from snpe_tools.core.tensor_spec import TensorSpec
+from snpe_tools.execution import engine
+from snpe_tools.execution import net_run as net_run_stage
+from snpe_tools.execution.results import claim, locked
+from snpe_tools.execution.worker import Item, Job, Outcome, part_of
 
 FLOAT = BY_CODE[0x232]
 
@@ -124,7 +124,7 @@ def test_whole_results_of_an_equal_call_are_kept_and_counted(
 def test_a_late_worker_of_another_run_writes_nothing(asked: tuple[Job, list[TensorSpec], list[Item]]) -> None:
     from dataclasses import replace
 
-    from snpe_tools.stages.inference import _write
+    from snpe_tools.execution.worker import _write
 
     job, specs, items = asked
     with locked(job.folder):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snpe_tools.contrast import Told, contrast
+from snpe_tools.core.soc_generations import generation
+from snpe_tools.core.socs import Soc
+from snpe_tools.execution.net_run.profile import chrome_trace, summarize
 from snpe_tools.qnn import abi
-from snpe_tools.qnn.generations import generation
 from snpe_tools.qnn.profile import Event
-from snpe_tools.socs import Soc
-from snpe_tools.stages.profile import chrome_trace, summarize
+from snpe_tools.scoring.soc_differences import Told, contrast
 
 
 def _recorded(*cycles: int) -> tuple[Event, ...]:

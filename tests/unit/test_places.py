@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from snpe_tools.core.errors import UsageError
 from snpe_tools.devices import DeviceAddress
-from snpe_tools.errors import UsageError
-from snpe_tools.stages.device import Wish
-from snpe_tools.stages.places import HERE, Place, Places, check_places, kept_log, parse_places
+from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.targets import HERE, Place, Places, check_places, kept_log, parse_places
 
 WISH = Wish(runtime="board")
 PHONE = Place(DeviceAddress("adb", "A"), WISH)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools import progress as progress_module
-from snpe_tools.errors import SetupError
-from snpe_tools.process import run
-from snpe_tools.progress import progress
+from snpe_tools.core import progress as progress_module
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.process import run
+from snpe_tools.core.progress import progress
 from snpe_tools.toolchains.pypi import Refusal, find_refusals
 
 ROOT = Path(__file__).parents[2]

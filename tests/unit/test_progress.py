@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from snpe_tools import progress as progress_module
 from snpe_tools.cli.output import table
+from snpe_tools.core import progress as progress_module
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.progress import progress, say
 from snpe_tools.devices import Finished
-from snpe_tools.errors import UsageError
-from snpe_tools.progress import progress, say
-from snpe_tools.stages.device import Wish
+from snpe_tools.execution.on_device import Wish
 
 EVIL = "a\x1b[2J\rb\x07\u202e\x9b[31m"
 ESCAPED = r"a\x1b[2J\rb\x07\u202e\x9b[31m"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools import provenance
-from snpe_tools.provenance import Request, changes, read, record
+from snpe_tools.project import provenance
+from snpe_tools.project.provenance import Request, changes, read, record
 
 
 @pytest.fixture
@@ -73,5 +73,5 @@ def test_unreadable_provenance_counts_as_none(request_: Request, content: str) -
 
 
 def test_what_makes_nothing_is_named_as_it_is_called_now() -> None:
-    package = Path(provenance.__file__).parent
+    package = Path(provenance.__file__).parents[1]
     assert [name for name in sorted(provenance._MAKE_NOTHING) if not list(package.rglob(name))] == []

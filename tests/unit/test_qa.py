@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snpe_tools.errors import DataError, InputError, SetupError
-from snpe_tools.qa import squad
-from snpe_tools.qa.answers import MAX_ANSWER_LENGTH, find_answers
-from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.metrics import evaluate, exact_match, f1, has_unanswerable
-from snpe_tools.qa.squad import Question, check_disjoint, evaluation_file, load_questions
+from snpe_tools.core.errors import DataError, InputError, SetupError
+from snpe_tools.tasks.question_answering import squad
+from snpe_tools.tasks.question_answering.answers import MAX_ANSWER_LENGTH, find_answers
+from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.metrics import evaluate, exact_match, f1, has_unanswerable
+from snpe_tools.tasks.question_answering.squad import Question, check_disjoint, evaluation_file, load_questions
 
 
 def _document(**changes: object) -> dict[str, object]:

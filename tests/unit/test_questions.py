@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.qa.features import load_tokenizer
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, check_disjoint, load_questions
+from snpe_tools.tasks.question_answering.features import load_tokenizer
+from snpe_tools.tasks.question_answering.squad import (
+    SHIPPED_CALIBRATION,
+    SHIPPED_QUESTIONS,
+    check_disjoint,
+    load_questions,
+)
 
 TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 

@@ -10,21 +10,21 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from snpe_tools.answer_sheet import Given, save_sheet
-from snpe_tools.comparison import Stage, compare
-from snpe_tools.errors import DataError, InputError, UsageError
-from snpe_tools.files import write_json
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import Logits
-from snpe_tools.qa.squad import Question
-from snpe_tools.recipe import Recipe
+from snpe_tools.core.errors import DataError, InputError, UsageError
+from snpe_tools.core.files import write_json
+from snpe_tools.project.recipe import Recipe
+from snpe_tools.project.workspace import Workspace
 from snpe_tools.reporting.documents import load_documents
 from snpe_tools.reporting.notebook import devices_table
 from snpe_tools.reporting.passage import mark
-from snpe_tools.stages.explain import explain
-from snpe_tools.stages.report import report
-from snpe_tools.stages.score import _document
-from snpe_tools.workspace import Workspace
+from snpe_tools.scoring.answers_file import Given, save_sheet
+from snpe_tools.scoring.evaluate import Stage, compare
+from snpe_tools.steps.explain import explain
+from snpe_tools.steps.report import report
+from snpe_tools.steps.score import _document
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.squad import Question
 
 CONTEXT = "Rain fell on <Monday> & snow on Sunday."
 WORDS = [(match.start(), match.end()) for match in re.finditer(r"\S+", CONTEXT)]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snpe_tools.errors import SetupError
-from snpe_tools.progress import unwatched
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.progress import unwatched
 from snpe_tools.toolchains.sdk_store.archive import Archive, extract, matches, open_archive
 from tests.sdk_server import make_archive, sdk_files
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from snpe_tools.core.dtypes import BY_CODE, FLOAT_32, DataType
+from snpe_tools.core.errors import ConversionError
+from snpe_tools.core.files import write_json
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.socs import parse_socs
+from snpe_tools.core.tensor_spec import Encoding, TensorSpec
 from snpe_tools.dlc.container import Record
 from snpe_tools.dlc.model import Cache, Dlc, Graph, Role, Tensor
-from snpe_tools.dtypes import BY_CODE, FLOAT_32, DataType
-from snpe_tools.errors import ConversionError
-from snpe_tools.files import write_json
 from snpe_tools.inspection.aimet import AimetEncoding, to_document
-from snpe_tools.precision import Precision
-from snpe_tools.socs import parse_socs
-from snpe_tools.spec import Encoding, TensorSpec
-from snpe_tools.toolchains.sdk_check import check_boundary, check_caches, check_quantized
+from snpe_tools.toolchains.sdk.check import check_boundary, check_caches, check_quantized
 
 A8, A16, W8 = BY_CODE[0x408], BY_CODE[0x416], BY_CODE[0x308]
 TOOL = "snpe-tool"

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from snpe_tools.dtypes import BY_CODE, FLOAT_32
-from snpe_tools.errors import SetupError, UsageError
-from snpe_tools.precision import Precision
+from snpe_tools.core.dtypes import BY_CODE, FLOAT_32
+from snpe_tools.core.errors import SetupError, UsageError
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.socs import DEFAULT, parse_socs
+from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import DEFAULT, parse_socs
-from snpe_tools.spec import TensorSpec
 from snpe_tools.toolchains import Conversion, Quantization
-from snpe_tools.toolchains.sdk_commands import Command, conversion_commands, environment_script, preparation_command
-from snpe_tools.toolchains.sdk_environment import Sdk
-from snpe_tools.toolchains.sdk_versions import Family, Version, dialect_of, parse_family
+from snpe_tools.toolchains.sdk.commands import Command, conversion_commands, environment_script, preparation_command
+from snpe_tools.toolchains.sdk.environment import Sdk
+from snpe_tools.toolchains.sdk.versions import Family, Version, dialect_of, parse_family
 from tests.sdk_double import arguments as double
 from tests.sdk_double.install import VERSIONS, install
 

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.errors import SetupError, UsageError
-from snpe_tools.process import Finished
-from snpe_tools.recipe import Recipe
-from snpe_tools.stages.build import choose_for
-from snpe_tools.toolchains import sdk_environment, sdk_run
+from snpe_tools.core.errors import SetupError, UsageError
+from snpe_tools.core.process import Finished
+from snpe_tools.project.recipe import Recipe
+from snpe_tools.steps.build import choose_for
 from snpe_tools.toolchains.choosing import choose
 from snpe_tools.toolchains.pypi import PyPI
 from snpe_tools.toolchains.sdk import SdkTools
-from snpe_tools.toolchains.sdk_doctor import examine, missing_libraries
-from snpe_tools.toolchains.sdk_environment import VARIABLES, find_python, find_sdk, find_version
-from snpe_tools.toolchains.sdk_errors import explain
-from snpe_tools.toolchains.sdk_run import Condenser, ending, failure
-from snpe_tools.toolchains.sdk_versions import Version, dialect_of
+from snpe_tools.toolchains.sdk import environment as sdk_environment
+from snpe_tools.toolchains.sdk import run as sdk_run
+from snpe_tools.toolchains.sdk.doctor import examine, missing_libraries
+from snpe_tools.toolchains.sdk.environment import VARIABLES, find_python, find_sdk, find_version
+from snpe_tools.toolchains.sdk.errors import explain
+from snpe_tools.toolchains.sdk.run import Condenser, ending, failure
+from snpe_tools.toolchains.sdk.versions import Version, dialect_of
 from tests.sdk_double.install import VERSIONS, install
 
 V231 = VERSIONS["QAIRT 2.3x"]

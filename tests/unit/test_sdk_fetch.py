@@ -13,7 +13,7 @@ import requests
 from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
-from snpe_tools.errors import SetupError, StorageError, UsageError
+from snpe_tools.core.errors import SetupError, StorageError, UsageError
 from snpe_tools.toolchains.sdk_store import parts, store
 from snpe_tools.toolchains.sdk_store.fetching import fetch
 from snpe_tools.toolchains.sdk_store.releases import Release, address, cache_warning, choose

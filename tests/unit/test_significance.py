@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.answer_sheet import Asked, Given, Sheet, load_sheet, save_sheet
-from snpe_tools.comparison import Stage, compare
-from snpe_tools.errors import DataError, UsageError
-from snpe_tools.qa.answers import find_answers
-from snpe_tools.qa.features import Windows
-from snpe_tools.qa.inference import Logits
-from snpe_tools.qa.squad import Question
-from snpe_tools.qa.ties import tied_texts
-from snpe_tools.significance import interval, paired
+from snpe_tools.core.errors import DataError, UsageError
+from snpe_tools.scoring.answers_file import Asked, Given, Sheet, load_sheet, save_sheet
+from snpe_tools.scoring.evaluate import Stage, compare
+from snpe_tools.scoring.significance import interval, paired
+from snpe_tools.tasks.question_answering.answers import find_answers
+from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.squad import Question
+from snpe_tools.tasks.question_answering.ties import tied_texts
 
 LENGTH = 6
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import TensorError
-from snpe_tools.spec import Encoding, TensorSpec
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import TensorError
+from snpe_tools.core.tensor_spec import Encoding, TensorSpec
 
 U16, F32, I32 = BY_CODE[0x416], BY_CODE[0x232], BY_CODE[0x032]
 

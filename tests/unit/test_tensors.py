@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snpe_tools.dtypes import BY_CODE
-from snpe_tools.errors import InputError, TensorError
-from snpe_tools.spec import Array, TensorSpec
-from snpe_tools.tensors import check_list, file_name, named, read_inputs, read_list, write_inputs
+from snpe_tools.core.dtypes import BY_CODE
+from snpe_tools.core.errors import InputError, TensorError
+from snpe_tools.core.raw_files import check_list, file_name, named, read_inputs, read_list, write_inputs
+from snpe_tools.core.tensor_spec import Array, TensorSpec
 
 SPECS = [TensorSpec("input_ids", (1, 4), BY_CODE[0x032]), TensorSpec("a/b:0", (1, 4), BY_CODE[0x232])]
 ARRAYS: dict[str, Array] = {

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snpe_tools.errors import DataError, InputError
-from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.core.errors import DataError, InputError
+from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.training import text
 from snpe_tools.training.text import joined, read_texts, text_windows
 

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snpe_tools.errors import DataError, RecipeError, UsageError
-from snpe_tools.qa.features import load_tokenizer, make_windows
-from snpe_tools.qa.squad import (
+from snpe_tools.core.errors import DataError, RecipeError, UsageError
+from snpe_tools.steps.distill import distill
+from snpe_tools.steps.train import train
+from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.squad import (
     SHIPPED_CALIBRATION,
     SHIPPED_PRACTICE,
     SHIPPED_QUESTIONS,
     Question,
     load_questions,
 )
-from snpe_tools.stages.distill import distill
-from snpe_tools.stages.train import train
 from snpe_tools.training.batches import plan
 from snpe_tools.training.corpus import choose, load_corpus
 from snpe_tools.training.distill_settings import AnswerSettings, DistillSettings

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from snpe_tools.errors import DataError, UsageError
+from snpe_tools.core.errors import DataError, UsageError
+from snpe_tools.core.socs import BY_NAME, Soc
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.session import plain_session
-from snpe_tools.qa.features import Windows, load_tokenizer, make_windows
-from snpe_tools.qa.squad import SHIPPED_CALIBRATION, SHIPPED_PRACTICE, Question, load_questions
+from snpe_tools.project.recipe import Recipe
 from snpe_tools.quantization.operations import find_operations
 from snpe_tools.quantization.plan import Plan, load_plan
-from snpe_tools.recipe import Recipe
 from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
-from snpe_tools.socs import BY_NAME, Soc
-from snpe_tools.stages.tune import helpful, tune, write_best
-from snpe_tools.stages.tune_ground import TuneSettings, search_key, split
+from snpe_tools.steps.tune import helpful, tune, write_best
+from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
+from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_PRACTICE, Question, load_questions
 from snpe_tools.tuning.greedy import Step
 from snpe_tools.tuning.search import Ground, Search, smooth
 from snpe_tools.tuning.sensitivity import FULL
+from snpe_tools.tuning.session import TuneSettings, search_key, split
 from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
 from tests.conftest import make_model, two_layers
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from snpe_tools.errors import DataError, RecipeError
-from snpe_tools.validation import validated, validated_json
+from snpe_tools.core.errors import DataError, RecipeError
+from snpe_tools.core.validation import validated, validated_json
 
 
 class Part(BaseModel):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.errors import RecipeError, UsageError
-from snpe_tools.precision import Precision
-from snpe_tools.recipe import Recipe, load_recipe
-from snpe_tools.socs import BY_ID, BY_NAME, parse_socs
+from snpe_tools.core.errors import RecipeError, UsageError
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.socs import BY_ID, BY_NAME, parse_socs
+from snpe_tools.project.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from snpe_tools.errors import ExecutionError, UsageError
-from snpe_tools.files import sha256
-from snpe_tools.socs import Soc
-from snpe_tools.spec import Array, TensorSpec
-from snpe_tools.tensors import first_clash
+from snpe_tools.core.errors import ExecutionError, UsageError
+from snpe_tools.core.files import sha256
+from snpe_tools.core.raw_files import first_clash
+from snpe_tools.core.socs import Soc
+from snpe_tools.core.tensor_spec import Array, TensorSpec
 
 OUTPUT = "output"
 """Folder of a run's results, below its own."""

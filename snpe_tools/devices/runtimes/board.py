@@ -15,8 +15,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 import snpe_tools
+from snpe_tools._version import __version__
 from snpe_tools.board.job import BoardJob
 from snpe_tools.board.main import RECORD
+from snpe_tools.core.errors import ExecutionError, UsageError
+from snpe_tools.core.files import write_text
+from snpe_tools.core.raw_files import read_inputs
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.devices.runtimes import (
     LINUX_DSP,
     OUTPUT,
@@ -28,17 +33,14 @@ from snpe_tools.devices.runtimes import (
     raw_names,
     read_exact,
 )
-from snpe_tools.errors import ExecutionError, UsageError
-from snpe_tools.files import write_text
 from snpe_tools.qnn.library import QAIRT_BUILD, RUNTIME_PIN
 from snpe_tools.qnn.names import library_name
-from snpe_tools.spec import Array
-from snpe_tools.tensors import read_inputs
 
 RUNNER = "runner.pyz"
 _MODULES = (
-    "__init__.py", "errors.py", "socs.py", "board/__init__.py", "board/job.py", "board/main.py", "qnn/__init__.py",
-    "qnn/abi.py", "qnn/graph.py", "qnn/handles.py", "qnn/library.py", "qnn/log.py",
+    "__init__.py", "_version.py", "core/__init__.py", "core/errors.py", "core/socs.py",
+    "board/__init__.py", "board/job.py", "board/main.py",
+    "qnn/__init__.py", "qnn/abi.py", "qnn/graph.py", "qnn/handles.py", "qnn/library.py", "qnn/log.py",
 )  # fmt: skip
 """All that the runner imports; an integration test runs it where nothing else is."""
 _MAIN = "import sys\n\nfrom snpe_tools.board.main import main\n\nsys.exit(main(sys.argv[1:]))\n"
@@ -70,7 +72,7 @@ class BoardRunner:
     def versions(self) -> Mapping[str, str]:
         """See `Runtime.versions`."""
         pinned = {"onnxruntime-qnn": RUNTIME_PIN["onnxruntime-qnn"], "qairt": QAIRT_BUILD}
-        return {"snpe-tools": snpe_tools.__version__, **pinned}
+        return {"snpe-tools": __version__, **pinned}
 
     def bundle(self) -> Mapping[str, Path]:
         """See `Runtime.bundle`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snpe_tools.choices import one_of
+from snpe_tools.core.choices import one_of
+from snpe_tools.core.errors import SetupError, UsageError
+from snpe_tools.core.socs import Soc
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import RUNNER, BoardRunner, pack_runner
@@ -12,8 +14,6 @@ from snpe_tools.devices.runtimes.qnn import QnnNetRun
 from snpe_tools.devices.runtimes.sdk import DeviceSdk, find_device_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
-from snpe_tools.errors import SetupError, UsageError
-from snpe_tools.socs import Soc
 
 X86 = "x86_64"
 NAMES = ("snpe", "qnn", "board")
@@ -32,7 +32,7 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
         UsageError: an unknown name, or one that such a device cannot have.
         SetupError: nothing on this machine runs on such a device.
     """
-    from snpe_tools.toolchains.sdk_environment import root_variable
+    from snpe_tools.toolchains.sdk.environment import root_variable
 
     if name:
         one_of(NAMES, name, "runtime")

@@ -11,10 +11,10 @@ import csv
 import tempfile
 from pathlib import Path
 
-from snpe_tools.errors import SetupError
-from snpe_tools.process import run
-from snpe_tools.progress import say
-from snpe_tools.toolchains.sdk_environment import libraries_folder, tools_folder
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.process import run
+from snpe_tools.core.progress import say
+from snpe_tools.toolchains.sdk.environment import libraries_folder, tools_folder
 
 _MICRO = 1e-6
 _NAME, _VALUE = 1, 3

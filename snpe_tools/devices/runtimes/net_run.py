@@ -10,7 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from snpe_tools.choices import one_of
+from snpe_tools.core.choices import one_of
+from snpe_tools.core.files import write_text
+from snpe_tools.core.tensor_spec import Array
 from snpe_tools.devices.runtimes import (
     ANDROID_DSP,
     LINUX_DSP,
@@ -24,8 +26,6 @@ from snpe_tools.devices.runtimes import (
     read_exact,
 )
 from snpe_tools.devices.runtimes.sdk import DeviceSdk
-from snpe_tools.files import write_text
-from snpe_tools.spec import Array
 
 DLC = "model.dlc"
 LIST = "list.txt"

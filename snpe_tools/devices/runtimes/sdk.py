@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snpe_tools.errors import SetupError
+from snpe_tools.core.errors import SetupError
 
 _HOW = "docs/devices.md says which parts are needed; unpack the SDK again if it is incomplete."
 _NUMBERS = re.compile(r"\d+")
@@ -84,8 +84,8 @@ def find_device_sdk(*, android: bool, machine: str, system: str = "") -> DeviceS
     Raises:
         SetupError: no SDK is named, its version is unknown, or it has nothing for such a device.
     """
-    from snpe_tools.toolchains.sdk_environment import find_root, find_version
-    from snpe_tools.toolchains.sdk_versions import dialect_of
+    from snpe_tools.toolchains.sdk.environment import find_root, find_version
+    from snpe_tools.toolchains.sdk.versions import dialect_of
 
     root = find_root()
     version, _ = find_version(root)

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from snpe_tools.core.raw_files import nested_name
 from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, check_listable
 from snpe_tools.devices.runtimes.diagnostics import read_diagnostics
 from snpe_tools.devices.runtimes.net_run import DLC, LIST, NetRunProgram
-from snpe_tools.tensors import nested_name
 
 _ON_COMMAND_LINE = 8000
 """Characters of tensor names: a device's shell bounds a command, and nothing bounds a list."""

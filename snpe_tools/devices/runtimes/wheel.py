@@ -13,10 +13,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from snpe_tools.errors import SetupError
-from snpe_tools.files import cache_folder, whole_folder
-from snpe_tools.process import run
-from snpe_tools.progress import say
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.files import cache_folder, whole_folder
+from snpe_tools.core.process import run
+from snpe_tools.core.progress import say
 from snpe_tools.qnn.library import RUNTIME_PIN, library_folder
 
 _VERSION = RUNTIME_PIN["onnxruntime-qnn"]

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from snpe_tools.errors import SetupError
-from snpe_tools.progress import Advance, printable
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.progress import Advance, printable
 
 _LARGEST_DIRECTORY = 1 << 26
 _LARGEST_FILE = 1 << 32

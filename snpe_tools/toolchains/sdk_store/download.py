@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from snpe_tools.errors import SetupError
-from snpe_tools.files import storage_errors, write_json
-from snpe_tools.progress import Advance
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.files import storage_errors, write_json
+from snpe_tools.core.progress import Advance
 from snpe_tools.toolchains.sdk_store.remote import BrokenConnectionError, Remote, persist, read_some
 
 _CHUNK = 1 << 18

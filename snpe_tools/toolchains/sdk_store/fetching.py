@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snpe_tools.errors import SetupError, StorageError
-from snpe_tools.files import require_file, sha256, storage_errors, whole_folder
-from snpe_tools.locks import held
-from snpe_tools.progress import progress, say
+from snpe_tools.core.errors import SetupError, StorageError
+from snpe_tools.core.files import require_file, sha256, storage_errors, whole_folder
+from snpe_tools.core.locks import held
+from snpe_tools.core.progress import progress, say
 from snpe_tools.toolchains.sdk_store import parts, releases, store
 from snpe_tools.toolchains.sdk_store.archive import Archive, Member, extract, matches, open_archive
 from snpe_tools.toolchains.sdk_store.download import download

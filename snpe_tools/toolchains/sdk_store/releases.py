@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from snpe_tools.errors import UsageError
+from snpe_tools.core.errors import UsageError
 from snpe_tools.qnn.library import QAIRT_BUILD, RUNTIME_PIN
 
 LICENCE = "the licence of the Qualcomm AI Runtime Community SDK (LICENSE.pdf in the archive)"

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snpe_tools.errors import SetupError
-from snpe_tools.progress import say
+from snpe_tools.core.errors import SetupError
+from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     import requests

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snpe_tools.errors import UsageError
-from snpe_tools.files import size_of, storage_errors, write_json
-from snpe_tools.progress import say
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.files import size_of, storage_errors, write_json
+from snpe_tools.core.progress import say
 from snpe_tools.toolchains.sdk_store import parts
 from snpe_tools.toolchains.sdk_store.releases import Release
 

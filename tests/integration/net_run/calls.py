@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from snpe_tools.stages.net_run import NetRun, NetRunResult, net_run
-from snpe_tools.tensors import read_list
+from snpe_tools.core.raw_files import read_list
+from snpe_tools.execution.net_run import NetRun, NetRunResult, net_run
 from tests.integration.conftest import Tiny
 
 NAMES = ("start_logits", "end_logits")

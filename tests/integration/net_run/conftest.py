@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snpe_tools import prepare, run
-from snpe_tools.socs import DEFAULT
+from snpe_tools.core.socs import DEFAULT
 from tests.integration.conftest import Tiny
 from tests.integration.net_run.calls import raws_in
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from snpe_tools import run
-from snpe_tools.errors import UsageError
+from snpe_tools.core.errors import UsageError
 from snpe_tools.qnn.profile import Level
-from snpe_tools.stages.bundle import bundle
+from snpe_tools.steps.bundle import bundle
 from tests.integration.conftest import Tiny
 from tests.integration.net_run.calls import NAMES, absolute_list, call_net_run, command_line, raws_in
 

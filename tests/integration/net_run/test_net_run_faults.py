@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pytest
 
-from snpe_tools.errors import ExecutionError
-from snpe_tools.stages import engine
-from snpe_tools.stages.inference import Item, Job, Outcome, infer
-from snpe_tools.stages.net_run import NetRun, net_run
+from snpe_tools.core.errors import ExecutionError
+from snpe_tools.execution import engine
+from snpe_tools.execution.net_run import NetRun, net_run
+from snpe_tools.execution.worker import Item, Job, Outcome, infer
 from tests.integration.conftest import Tiny
 from tests.integration.net_run.calls import NAMES, absolute_list, call_net_run, command_line, raws_in, wait_for
 

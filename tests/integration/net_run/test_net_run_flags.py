@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from snpe_tools import prepare
-from snpe_tools.errors import UsageError
-from snpe_tools.socs import DEFAULT
-from snpe_tools.stages.net_run import NetRun, net_run
+from snpe_tools.core.errors import UsageError
+from snpe_tools.core.socs import DEFAULT
+from snpe_tools.execution.net_run import NetRun, net_run
 from tests.integration.conftest import Tiny
 from tests.integration.net_run.calls import NAMES, absolute_list, call_net_run, command_line, raws_in
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from snpe_tools import quantize
-from snpe_tools.precision import Precision
+from snpe_tools.core.precision import Precision
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.toolchains import Quantization
 from snpe_tools.toolchains.choosing import choose
 from snpe_tools.toolchains.sdk import SdkTools
-from snpe_tools.toolchains.sdk_versions import Family
+from snpe_tools.toolchains.sdk.versions import Family
 from tests.conftest import REAL_SDK
 from tests.integration.conftest import Tiny
 from tests.sdk_double.install import VERSIONS, install

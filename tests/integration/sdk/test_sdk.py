@@ -15,15 +15,15 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, prepare
+from snpe_tools.core.raw_files import write_inputs
+from snpe_tools.core.socs import parse_socs
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.inspection.aimet import load_encodings
 from snpe_tools.inspection.audit import audit
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import parse_socs
-from snpe_tools.stages.compare import compare
-from snpe_tools.tensors import write_inputs
+from snpe_tools.steps.compare import compare
 from snpe_tools.toolchains import Quantization
-from snpe_tools.toolchains.sdk_versions import Family
+from snpe_tools.toolchains.sdk.versions import Family
 from tests.conftest import REAL_SDK
 from tests.integration.conftest import SEQUENCE, Tiny
 from tests.integration.sdk.conftest import REAL, W8A16, Sdks

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.toolchains.sdk_environment import VARIABLES
+from snpe_tools.toolchains.sdk.environment import VARIABLES
 from tests.sdk_double.install import VERSIONS, install
 
 V231 = VERSIONS["QAIRT 2.3x"]

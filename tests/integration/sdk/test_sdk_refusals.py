@@ -13,11 +13,11 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, prepare
-from snpe_tools.errors import ConversionError, SnpeToolsError, TensorError, UsageError
-from snpe_tools.socs import parse_socs
+from snpe_tools.core.errors import ConversionError, SnpeToolsError, TensorError, UsageError
+from snpe_tools.core.socs import parse_socs
 from snpe_tools.toolchains import Quantization
 from snpe_tools.toolchains.sdk import SdkTools
-from snpe_tools.toolchains.sdk_versions import Family
+from snpe_tools.toolchains.sdk.versions import Family
 from tests.integration.conftest import SEQUENCE, Tiny
 from tests.integration.sdk.conftest import Sdks
 
@@ -115,8 +115,8 @@ def test_a_quantized_model_is_not_quantized_again(
 def test_a_flag_that_a_version_does_not_know_is_explained(
     sdk: Sdks, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snpe_tools.toolchains import sdk_commands
-    from snpe_tools.toolchains.sdk_commands import Option
+    from snpe_tools.toolchains.sdk import commands as sdk_commands
+    from snpe_tools.toolchains.sdk.commands import Option
 
     unknown = Option("--keep_int64_inputs", (), "of another tool")
     monkeypatch.setattr(sdk_commands, "_layout", lambda _: [unknown])

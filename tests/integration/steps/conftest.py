@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from snpe_tools import convert, quantize
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.raw_files import write_inputs
 from snpe_tools.graph.loading import input_specs, load, save
-from snpe_tools.precision import Precision
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.tensors import write_inputs
 from tests.integration.steps.cnn import make_cnn
 
 

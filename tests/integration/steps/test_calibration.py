@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from snpe_tools import convert, quantize
-from snpe_tools.errors import (
+from snpe_tools.core.errors import (
     OnnxError,
     TensorError,
     UsageError,
 )
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.raw_files import write_inputs
 from snpe_tools.graph.loading import input_specs, load
-from snpe_tools.precision import Precision
 from snpe_tools.quantization.simulator import METHODS, QuantizationOptions
-from snpe_tools.stages.compare import compare
-from snpe_tools.tensors import write_inputs
+from snpe_tools.steps.compare import compare
 
 W8A16 = Precision.parse("w8a16")
 
@@ -43,9 +43,9 @@ def test_every_calibration_method_and_granularity(
 
 def test_min_max_from_observed_ranges_equals_aimets_own_pass(cnn: Path, images: Path, tmp_path: Path) -> None:
     """The fast path must give the encodings that AIMET itself would, on a model whose weights do not change them."""
+    from snpe_tools.core.raw_files import read_list
     from snpe_tools.quantization.simulator import Simulator
-    from snpe_tools.stages.quantize import Calibration
-    from snpe_tools.tensors import read_list
+    from snpe_tools.steps.quantize import Calibration
 
     proto = load(cnn)
     fast = quantize(cnn, images, tmp_path / "fast.onnx", QuantizationOptions(Precision.parse("w16a16")))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from snpe_tools import export, inputs
-from snpe_tools.errors import (
+from snpe_tools.core.errors import (
     CheckpointError,
     TensorError,
 )
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, load_questions
+from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, load_questions
 from tests.integration.conftest import SEQUENCE
 
 
@@ -51,7 +51,7 @@ def test_raws_that_read_back_otherwise_are_refused(
     exported: Callable[[str], Path], checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that stores something else: the written file is changed behind our back."""
-    from snpe_tools import tensors
+    from snpe_tools.core import raw_files as tensors
 
     original = tensors._write_column
 

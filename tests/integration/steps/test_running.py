@@ -17,19 +17,19 @@ from onnx import TensorProto
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, inputs, prepare, quantize, run
-from snpe_tools.errors import (
+from snpe_tools.core.errors import (
     DlcError,
     ExecutionError,
     TensorError,
     UsageError,
 )
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.raw_files import write_inputs
+from snpe_tools.core.socs import BY_NAME, parse_socs
+from snpe_tools.execution.emulator import read_results
 from snpe_tools.graph.loading import input_specs, load, save
-from snpe_tools.precision import Precision
-from snpe_tools.qa.squad import SHIPPED_QUESTIONS, load_questions
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import BY_NAME, parse_socs
-from snpe_tools.stages.run import read_results
-from snpe_tools.tensors import write_inputs
+from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, load_questions
 
 W8A16 = Precision.parse("w8a16")
 

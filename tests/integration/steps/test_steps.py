@@ -12,21 +12,21 @@ from onnx import helper, numpy_helper
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, doctor, prepare, quantize, run
-from snpe_tools.errors import (
+from snpe_tools.core.errors import (
     ConversionError,
     OnnxError,
     StorageError,
     UsageError,
 )
+from snpe_tools.core.precision import Precision
+from snpe_tools.core.raw_files import write_inputs
+from snpe_tools.core.socs import DEFAULT, parse_socs
+from snpe_tools.execution.emulator import read_results
 from snpe_tools.graph.loading import input_specs, load, save
-from snpe_tools.precision import Precision
 from snpe_tools.qnn.session import Session
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.socs import DEFAULT, parse_socs
-from snpe_tools.stages.compare import compare
-from snpe_tools.stages.run import read_results
-from snpe_tools.stages.simplify import simplify
-from snpe_tools.tensors import write_inputs
+from snpe_tools.steps.compare import compare
+from snpe_tools.steps.simplify import simplify
 from tests.conftest import make_model
 from tests.integration.steps.cnn import make_cnn
 

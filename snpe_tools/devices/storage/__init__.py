@@ -1,0 +1,1 @@
+"""What lies on a device: files that travel once, manifests, run folders."""

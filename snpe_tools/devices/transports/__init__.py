@@ -1,0 +1,1 @@
+"""Ways to a device: ADB, SSH, and a fake one in a folder."""

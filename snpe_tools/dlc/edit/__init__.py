@@ -1,0 +1,1 @@
+"""Copies of DLC files with one thing changed."""

@@ -1,0 +1,177 @@
+"""Questions to fixed-size windows of tokens, as the published SQuAD recipe cuts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snpe_tools.core.errors import CheckpointError, DataError
+from snpe_tools.core.files import require_file
+from snpe_tools.tasks.question_answering.squad import Question
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+DOC_STRIDE = 128
+MAX_QUERY_LENGTH = 64
+SHORTEST = 32
+_SPECIAL_TOKENS = 3
+_TOKENIZE_BATCH = 512
+
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Tokenized windows, padded to one length.
+
+    Attributes:
+        input_ids, attention_mask, token_type_ids: int32, shape (windows, length).
+        offsets: int32 (windows, length, 2), each context token's first and last+1 character in its passage, -1
+            elsewhere.
+        question: int32 (windows,), the index of each window's question.
+        questions: the questions.
+    """
+
+    input_ids: IntArray
+    attention_mask: IntArray
+    token_type_ids: IntArray
+    offsets: IntArray
+    question: IntArray
+    questions: tuple[Question, ...]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def length(self) -> int:
+        """Tokens per window."""
+        return int(self.input_ids.shape[1])
+
+    def inputs(
+        self, rows: slice | NDArray[np.intp], names: Sequence[str], length: int | None = None
+    ) -> dict[str, IntArray]:
+        """Model inputs of some windows: `names` of the three arrays, cut to `length` tokens.
+
+        Raises:
+            CheckpointError: the model has an input that this task does not know.
+        """
+        unknown = [name for name in names if name not in ("input_ids", "attention_mask", "token_type_ids")]
+        if unknown:
+            raise CheckpointError(f"The model has the input {unknown[0]!r}, which question answering does not provide.")
+        return {name: getattr(self, name)[rows, :length] for name in names}
+
+    def characters(self, row: int, first: int, last: int) -> tuple[int, int]:
+        """First and last+1 character, in its passage, of the span between two context tokens of a window."""
+        return int(self.offsets[row, first, 0]), int(self.offsets[row, last, 1])
+
+    def text(self, row: int, first: int, last: int) -> str:
+        """What stands between two context tokens of a window."""
+        start, end = self.characters(row, first, last)
+        return self.questions[int(self.question[row])].context[start:end]
+
+    def take(self, rows: NDArray[np.intp]) -> Windows:
+        """Some of the windows, with all the questions."""
+        return Windows(
+            input_ids=self.input_ids[rows],
+            attention_mask=self.attention_mask[rows],
+            token_type_ids=self.token_type_ids[rows],
+            offsets=self.offsets[rows],
+            question=self.question[rows],
+            questions=self.questions,
+        )
+
+    def rows_of(self, indices: Sequence[int]) -> NDArray[np.intp]:
+        """Which windows belong to some questions, in their order."""
+        return np.concatenate([np.flatnonzero(self.question == index) for index in indices])
+
+    def of_questions(self, indices: Sequence[int]) -> Windows:
+        """Some of the questions, with their windows."""
+        part = self.take(self.rows_of(indices))
+        place = {index: number for number, index in enumerate(indices)}
+        renumbered = np.array([place[int(index)] for index in part.question], np.int32)
+        return replace(part, question=renumbered, questions=tuple(self.questions[index] for index in indices))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The fast tokenizer in `path` (a tokenizer.json).
+
+    Raises:
+        CheckpointError: the file is not a tokenizer.
+    """
+    from tokenizers import Tokenizer
+
+    require_file(path, "a tokenizer")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as problem:  # the library raises plain Exception
+        raise CheckpointError(f"{path} is not a tokenizer: {problem}.") from problem
+
+
+def make_windows(
+    questions: Sequence[Question],
+    tokenizer: Tokenizer,
+    length: int = 384,
+    stride: int = DOC_STRIDE,
+    max_query_length: int = MAX_QUERY_LENGTH,
+) -> Windows:
+    """Cut each question's passage into windows of `length` tokens that overlap by `stride`.
+
+    A window is `[CLS] question [SEP] part of the passage [SEP]`; questions are cut at `max_query_length`
+    tokens, or half a short window.
+
+    Raises:
+        DataError: `length` is below 32 and leaves no room for the passage.
+    """
+    if length < SHORTEST:
+        raise DataError(
+            f"A sequence length of {length} leaves no room for a question and its passage.",
+            f"Use SEQ={SHORTEST} or more.",
+        )
+    query = min(max_query_length, length // 2)
+    overlap = min(stride, (length - query - _SPECIAL_TOKENS) // 2)
+    pad = next(
+        (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>") if tokenizer.token_to_id(token) is not None), 0
+    )
+    return _pack(list(_encode(questions, tokenizer, length, overlap, query)), questions, length, pad)
+
+
+def _encode(
+    questions: Sequence[Question], tokenizer: Tokenizer, length: int, stride: int, query: int
+) -> Iterator[tuple[int, Encoding]]:
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    asked = [_cut(question.text, tokenizer, query) for question in questions]
+    tokenizer.enable_truncation(length, stride=stride, strategy="only_second")
+    try:
+        for first in range(0, len(questions), _TOKENIZE_BATCH):
+            rows = range(first, min(first + _TOKENIZE_BATCH, len(questions)))
+            pairs = [(asked[row], questions[row].context) for row in rows]
+            for row, encoding in zip(rows, tokenizer.encode_batch(pairs), strict=True):
+                yield from ((row, piece) for piece in (encoding, *encoding.overflowing))
+    finally:
+        tokenizer.no_truncation()
+
+
+def _cut(text: str, tokenizer: Tokenizer, tokens: int) -> str:
+    if len(text) <= tokens:
+        return text
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    return text if len(encoding) <= tokens else text[: encoding.offsets[tokens - 1][1]]
+
+
+def _pack(pieces: list[tuple[int, Encoding]], questions: Sequence[Question], length: int, pad: int) -> Windows:
+    ids = np.full((len(pieces), length), pad, np.int32)
+    mask, types = np.zeros_like(ids), np.zeros_like(ids)
+    offsets = np.full((*ids.shape, 2), -1, np.int32)
+    for row, (_, piece) in enumerate(pieces):
+        used = len(piece)
+        ids[row, :used], mask[row, :used], types[row, :used] = piece.ids, 1, piece.type_ids
+        context = np.array([sequence == 1 for sequence in piece.sequence_ids])
+        offsets[row, :used][context] = np.array(piece.offsets, np.int32)[context]
+    return Windows(ids, mask, types, offsets, np.array([index for index, _ in pieces], np.int32), tuple(questions))

@@ -1,6 +1,6 @@
 """Writes small DLC files of every container version: for the tests, and as seeds of the fuzzer.
 
-Versions 4.1 and 3.0 follow files of Qualcomm's own tools; 4.0 and 2.5 follow notes about such files.
+All of them follow files of Qualcomm's own tools.
 """
 
 from __future__ import annotations
@@ -163,15 +163,43 @@ def records41(**changes: bytes) -> dict[str, bytes]:
     return records | changes
 
 
+def encoding40(table: Fields) -> Fields:
+    """An encoding as 4.0 has it: no kind, and no byte that says that it is there."""
+    return {key: value for key, value in table.items() if key not in {4, 6}}
+
+
+def tensors40(tensors: Sequence[Fields]) -> list[Fields]:
+    """Tensors as 4.0 has them: those without an encoding say so by the kind 0x7fffffff."""
+    return [{**tensor, 14: encoding40(tensor[14]) if 14 in tensor else {4: np.uint32(0x7FFFFFFF)}}
+            for tensor in tensors]  # fmt: skip
+
+
+def nr64(buffers: Sequence[bytes], inner: bytes) -> bytes:
+    """A `NR64` message: a table of `vector64` buffers (64-bit offsets and lengths) and an inner message."""
+    head = struct.pack("<I4s4H4x", 20, b"NR64", 8, 12, 4, 8)
+    body = struct.pack("<I", len(inner)) + inner + bytes(-len(inner) % 4)
+    listed = 32 + len(body)
+    vtable = listed + 4 + 4 * len(buffers)
+    first = vtable + 8
+    tables = [first + 12 * index for index in range(len(buffers))]
+    root = struct.pack("<iII", 12, listed - 24, 32 - 28)
+    offsets = b"".join(struct.pack("<I", table - (listed + 4 + 4 * index)) for index, table in enumerate(tables))
+    place = -(-(first + 12 * len(buffers)) // 8) * 8
+    rows, data = b"", bytes(place - first - 12 * len(buffers))
+    for table, content in zip(tables, buffers, strict=True):
+        rows += struct.pack("<iQ", table - vtable, place + len(data) - (place - first - 12 * len(buffers)) - table - 4)
+        data += struct.pack("<Q", len(content)) + content + bytes(-len(content) % 8)
+    return head + root + body + struct.pack("<I", len(buffers)) + offsets + struct.pack("<3H2x", 6, 12, 4) + rows + data
+
+
 def records40() -> dict[str, bytes]:
     """Version 4.0: two tensors share one buffer of the `NR64` table."""
-    tensors = [*TENSORS, tensor4("w2", 4, S8, [2, 4], encoding4([0.5, 0.25], [0, 0], axis=0))]
+    tensors = tensors40([*TENSORS, tensor4("w2", 4, S8, [2, 4], encoding4([0.5, 0.25], [0, 0], axis=0))])
     graph = {4: "test", 6: [{4: "w", 8: np.uint64(1)}, {4: "w2", 8: np.uint64(1)}],
              8: [{4: []}, {4: [{4: "t_perm", 8: np.uint64(0)}]}, {4: []}]}  # fmt: skip
     inner = flatbuffer({4: [graph]}, b"NETP")
-    outer = flatbuffer({4: [{4: PERM}, {4: WEIGHT}], 6: inner}, b"NR64")
     return {"dlc.metadata2.0.0": METADATA, "model": model4(tensors=tensors, minor=0),
-            "model.params": header(4, 0) + outer}  # fmt: skip
+            "model.params": header(4, 0) + nr64([PERM, WEIGHT], inner)}  # fmt: skip
 
 
 GENERATION = {
@@ -248,7 +276,7 @@ def records3(*, new_encodings: bool = True) -> dict[str, bytes]:
     stored = [attribute3(key, value) for key, value in encoded(0.5, -64, 63.5, -128.0).items()]
     weights = [
         {4: "bias", 6: np.array([2], np.int32), 8: {4: np.uint8(9), 8: np.array([1.5, -2.5], np.float32)}},
-        {4: "weights_0", 6: np.array([4, 2], np.int32), 8: {4: np.uint8(6), 6: bytes([128] * 7 + [130])}, 10: stored},
+        {4: "weights_0", 6: np.array([2, 4], np.int32), 8: {4: np.uint8(6), 6: bytes([128] * 7 + [130])}, 10: stored},
     ]
     params = flatbuffer({4: [{4: "fc", 6: weights}]}, b"NETP")
     lines = ("converter-command=snpe-onnx-to-dlc out_node=[]", "converter-version=1.56.2",
@@ -283,27 +311,52 @@ def message(*fields: tuple[int, Any]) -> bytes:
 
 
 def encoding2(bits: int, low: float, high: float, scale: float, offset: float) -> bytes:
-    return message((4, message((1, bits), (2, low), (3, high), (4, scale), (5, offset))))
+    return message((1, bits), (2, low), (3, high), (4, scale), (5, offset))
 
 
-def packed(*numbers: int) -> bytes:
-    return b"".join(varint(number) for number in numbers)
+def weight2(shape: Sequence[int], values: bytes, encoding: bytes | None = None) -> bytes:
+    """A weight: float32 without an encoding, bytes with one."""
+    dims = [(1, size) for size in shape]
+    return message(*dims, (2, values) if encoding is None else (3, message((3, values), (4, encoding))))
+
+
+def layer2(name: str, kind: int, shape: Sequence[int], inputs: Sequence[str], outputs: Sequence[str], *own: tuple[int, Any],
+           encoding: bytes | None = None) -> bytes:  # fmt: skip
+    """A layer with what every file repeats; `own` are further fields."""
+    encoded: list[tuple[int, Any]] = [(10, message((4, encoding))), (11, b""), (12, b"")] if encoding else []
+    return message((1, name), (2, kind), *((3, size) for size in shape), (6, 0), *((7, text) for text in inputs),
+                   *((8, text) for text in outputs), (9, message((1, 0))), *encoded, (13, message((1, 0))),
+                   *own)  # fmt: skip
+
+
+def buffer2(name: str, shape: Sequence[int]) -> bytes:
+    return message((1, name), (2, 0x84), *((3, size) for size in shape))
+
+
+def model2(layers: Sequence[bytes], buffers: Sequence[bytes] = (), *more: tuple[int, Any]) -> bytes:
+    return header(2, 5) + message(*((1, part) for part in buffers), *((5, part) for part in layers), *more)
 
 
 def records2() -> dict[str, bytes]:
-    values = np.arange(8, dtype=np.float32)
-    weights = message((1, "weights"), (2, packed(4, 2)), (3, values.tobytes()))
-    quantized = message((2, packed(2, 2)), (3, bytes([1, 2, 3, 4])), (4, encoding2(8, -1.0, 1.55, 0.01, -100.0)))
+    """A quantized network: input, convolution, fully connected layer, activation, and a type that nobody knows."""
+    kernel = weight2([3, 3, 1, 2], bytes(range(18)), encoding2(8, -1.0, 1.55, 0.01, -100.0))
+    bias = weight2([2], np.array([1.5, -2.5], np.float32).tobytes())
+    conv = message(*((field, 3 if field < 3 else 1) for field in range(1, 10)), (10, 1), (11, 3),
+                   (20, message((1, kernel), (2, bias))))  # fmt: skip
+    fc = message((1, weight2([4, 2], np.arange(8, dtype=np.float32).tobytes())), (2, weight2([4], bytes(16))))
+    tanh = message((1, 4), (2, 1.0), (3, 0.5), (4, 0.0), (5, 0.0))
+    odd = message((1, 7), (2, 0.25), (3, "mode"), (4, message((1, weight2([2], bytes(8))))))
     layers = [
-        message((1, "x"), (2, "Input"), (3, packed(1, 4)), (7, "x"), (8, "x")),
-        message((1, "fc"), (2, "FullyConnected"), (3, packed(1, 2)), (7, "x"), (8, "h"), (11, weights),
-                (10, encoding2(8, -10.0, 245.0, 1.0, -10.0))),
-        message((1, "conv"), (2, "FullyConnected"), (3, packed(1, 2)), (7, "h"), (8, "y"), (12, quantized), (13, 7)),
+        layer2("x", 60, [1, 4, 4, 1], ["x"], ["x"], (40, message((1, 0), (2, 0), (3, 0), (4, 0))),
+               encoding=encoding2(8, -32.0, 31.75, 0.25, -128.0)),
+        layer2("conv", 40, [1, 1, 1, 2], ["x"], ["c"], (30, conv), encoding=encoding2(8, -10.0, 245.0, 1.0, -10.0)),
+        layer2("fc", 100, [1, 4], ["c"], ["h"], (70, fc), encoding=encoding2(16, -10.0, 55.535, 0.001, -10000.0)),
+        layer2("tanh", 150, [1, 4], ["h"], ["t"], (90, tanh), encoding=encoding2(8, -1.0, 0.9921875, 2**-7, -128.0)),
+        layer2("odd", 77, [1, 4], ["t"], ["y", "z"], (66, odd)),
     ]  # fmt: skip
-    buffers = [message((1, "x"), (2, 1), (3, packed(1, 4)))]
-    model = message(*((1, part) for part in buffers), *((5, part) for part in layers))
-    return {"dlc.metadata": b"converter-command=snpe-caffe-to-dlc\nconverter-version=1.21.0\n",
-            "model": header(2, 5) + model}  # fmt: skip
+    buffers = [buffer2("x", [1, 4, 4, 1]), buffer2("z", [7])]
+    return {"dlc.metadata": b"converter-command=N/A\nconverter-version=1.22.0.212\n",
+            "model": model2(layers, buffers, (13, message((1, 1))))}  # fmt: skip
 
 
 def all_versions() -> dict[str, dict[str, bytes]]:

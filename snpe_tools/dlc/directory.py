@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _END = struct.Struct("<4s4xHHIIH")
 _END64_LOCATOR = struct.Struct("<4s4xQ4x")
 _END64 = struct.Struct("<4s20xQQQQ")
-_CENTRAL = struct.Struct("<4s4xHHHH4xIIHHH8xI")
+_CENTRAL = struct.Struct("<4s4xHHHHIIIHHH8xI")
 _LOCAL = struct.Struct("<4s2xHH8xIIHH")
 _ZIP64, _FULL = 1, 0xFFFFFFFF
 _MAX_ENTRIES = 10_000
@@ -34,12 +34,18 @@ class ZipError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: its name, the position and number of its bytes in the file, and when it was written, if stated."""
+    """One entry: its name, the position and number of its bytes in the file.
+
+    Attributes:
+        modified: when it was written, "" where the writer does not say.
+        crc: the stated CRC-32 of its bytes; 0 where the writer left it out.
+    """
 
     name: str
     offset: int
     size: int
     modified: str = ""
+    crc: int = 0
 
 
 def read_directory(data: memoryview) -> list[Entry]:
@@ -77,7 +83,7 @@ def _central(data: memoryview, at: int) -> tuple[Entry, int]:
     """The entry listed at `at`, and where the next one is listed."""
     if at + _CENTRAL.size > len(data) or bytes(data[at : at + 4]) != b"PK\x01\x02":
         raise ZipError(f"its zip directory is damaged at offset {at}", "directory")
-    _, flags, method, clock, day, packed, size, name_size, extra, comment, header = _CENTRAL.unpack_from(data, at)
+    _, flags, method, clock, day, crc, packed, size, name_size, extra, comment, header = _CENTRAL.unpack_from(data, at)
     name_at = at + _CENTRAL.size
     extra_at = name_at + name_size
     name = bytes(data[name_at:extra_at]).decode("utf-8", errors="replace")
@@ -86,7 +92,8 @@ def _central(data: memoryview, at: int) -> tuple[Entry, int]:
         raise ZipError(f"its record {name!r} is encrypted", name, "Ask its author for the file without a password.")
     if method:
         raise ZipError(f"its record {name!r} is compressed", name, "Pack it again with `zip -0`: records are stored.")
-    return Entry(name, _contents(data, name, header, size), size, _time(day, clock)), extra_at + extra + comment
+    start = _contents(data, name, header, size)
+    return Entry(name, start, size, _time(day, clock), crc), extra_at + extra + comment
 
 
 def _zip64(extra: memoryview, size: int, packed: int, header: int) -> tuple[int, int, int]:

@@ -191,6 +191,15 @@ class Table:
         """The scalars of the vector in `field`, as a view of the record (`dtype` such as "<i4")."""
         return np.frombuffer(self.bytes(field, np.dtype(dtype).itemsize), dtype)
 
+    def long_bytes(self, field: int) -> Bytes:
+        """The bytes of a `vector64`: the offset to it and its length have 64 bits each, and its data follow."""
+        offset = self._offset(field)
+        if offset is None:
+            return self.buffer.slice(0, 0)
+        target = offset + self.buffer.unpack("Q", offset)
+        count = self.buffer.take(self.buffer.unpack("Q", target), 1, target)
+        return self.buffer.slice(target + 8, count)
+
     def bytes(self, field: int, size: int = 1) -> Bytes:
         """The bytes of the vector in `field`, whose elements have `size` bytes each."""
         start, count = self._vector(field, size)

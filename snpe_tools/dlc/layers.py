@@ -33,7 +33,9 @@ class Layer:
     weights: Sequence[Tensor] = field(default_factory=tuple)
 
 
-def assemble(name: str, layers: list[Layer], container: Container, unread: Iterable[str]) -> Graph:
+def assemble(
+    name: str, layers: list[Layer], container: Container, unread: Iterable[str], strays: Iterable[str] = ()
+) -> Graph:
     """The graph of these layers.
 
     An `Input` layer gives the model an input; a tensor that no layer reads is an output.
@@ -48,7 +50,7 @@ def assemble(name: str, layers: list[Layer], container: Container, unread: Itera
     for layer in layers:
         for tensor in (*_outputs(layer, read), *layer.weights):
             tensors.setdefault(tensor.name, tensor)
-    return Graph(name, tuple(_node(layer) for layer in layers), tensors, tuple(unread))
+    return Graph(name, tuple(_node(layer) for layer in layers), tensors, tuple(unread), tuple(strays))
 
 
 def _node(layer: Layer) -> Node:
@@ -78,17 +80,24 @@ def make_tensor(
     return Tensor(name, shape, dtype, role, encoding, limits, data)
 
 
-def encoding_of_range(entries: list[tuple[float, float, float, float]], axis: int | None) -> Encoded | None:
+def encoding_of_entries(
+    entries: list[tuple[float, float, float, float]], axis: int | None, bits: int = 0
+) -> Encoded | None:
     """The encoding of (scale, offset, minimum, maximum) entries; None where every scale is 0.
 
-    The width follows from the range: `(maximum - minimum) / scale` is 2^bits - 1.
+    Args:
+        entries: one for the tensor, or one per channel.
+        axis: the channel axis.
+        bits: the stated width. Where none is stated (or no type has it) it follows from the range:
+            `(maximum - minimum) / scale` is 2^bits - 1.
     """
     if not entries or not any(scale for scale, *_ in entries):
         return None
     scales = tuple(scale for scale, *_ in entries)
     offsets = tuple(round(offset) if math.isfinite(offset) else 0 for _, offset, *_ in entries)
     ends = (tuple(entry[2] for entry in entries), tuple(entry[3] for entry in entries))
-    return Encoding(_bits(entries[0]), scales, offsets, axis), Limits(*ends)
+    width = bits if bits in _UNSIGNED else _bits(entries[0])
+    return Encoding(width, scales, offsets, axis), Limits(*ends)
 
 
 def _bits(entry: tuple[float, float, float, float]) -> int:

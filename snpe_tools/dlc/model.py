@@ -122,12 +122,14 @@ class Graph:
 
     Attributes:
         unread: what the file holds about this graph and this reader does not understand, a line each.
+        strays: weights in the file that belong to nothing in the graph.
     """
 
     name: str
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     unread: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     def with_role(self, role: Role) -> list[Tensor]:
         """Tensors of one role, in file order."""
@@ -153,7 +155,7 @@ class Cache:
     """A compiled context inside the DLC, and what the file's own list of caches says of it.
 
     Attributes:
-        soc: the SoC it was compiled for.
+        soc: the SoC it was compiled for, "" where the file does not say.
         record: where it is.
         details: the entry of the metadata's `cacheList`, empty in files that have no such list.
     """

@@ -23,7 +23,8 @@ _READERS: dict[tuple[int, int], Callable[[Container], tuple[Graph, ...]]] = {
     (4, 1): v4.read_graphs,
 }
 _CACHE = re.compile(r"htp\.cache\.(?P<soc>[\w-]+)\.\d+")
-_OLD_CACHE = re.compile(r"(?P<runtime>aip|backend)\.(?:metadata|cache)[\w.]*")
+_OLD_CACHE = re.compile(r"(?:aip|backend)\.(?:metadata|cache)[\w.]*")
+"""Contexts in files of SNPE 1.x: the name has the runtime, and nothing says for which SoC they are."""
 _MAX_METADATA, _MAX_NESTING = 1 << 26, 50
 
 
@@ -119,8 +120,8 @@ def _caches(container: Container, metadata: Mapping[str, object]) -> Iterator[Ca
     for name, record in container.records.items():
         if match := _CACHE.fullmatch(name):
             yield Cache(match["soc"], record, listed.get(name, {}))
-        elif match := _OLD_CACHE.fullmatch(name):
-            yield Cache(match["runtime"], record)
+        elif _OLD_CACHE.fullmatch(name):
+            yield Cache("", record)
 
 
 def _cache_list(metadata: Mapping[str, object]) -> dict[str, Mapping[str, object]]:

@@ -16,10 +16,15 @@ _FLOATS = {4: "<f", 8: "<d"}
 
 
 class Part(NamedTuple):
-    """Bytes inside a message, and where they begin in the record."""
+    """Bytes inside a message, and where they begin in the record.
+
+    Attributes:
+        fixed: they are one fixed-width number (a float or a double) rather than bytes with a length.
+    """
 
     data: memoryview
     at: int
+    fixed: bool = False
 
 
 Value = int | Part
@@ -70,7 +75,7 @@ class Message:
             raise WireError(f"has the unknown wire type {kind}", self.base + at)
         if at + size > len(self.data):
             raise WireError(f"claims {size} bytes that reach outside the message", self.base + at)
-        return Part(self.data[at : at + size], self.base + at), at + size
+        return Part(self.data[at : at + size], self.base + at, kind != _BYTES), at + size
 
     def parts(self, field: int) -> list[Part]:
         """The length-delimited (or fixed-width) values of a field."""
@@ -79,6 +84,8 @@ class Message:
     def messages(self, field: int) -> Iterator[Message]:
         """The nested messages of a field."""
         for part in self.parts(field):
+            if part.fixed:
+                raise WireError("holds a number where a message belongs", part.at)
             yield Message(part.data, self.record, part.at)
 
     def text(self, field: int) -> str:

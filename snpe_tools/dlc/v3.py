@@ -11,7 +11,7 @@ from typing import Any
 
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.flatbuffer import Buffer, Table
-from snpe_tools.dlc.layers import Encoded, Layer, assemble, encoding_of_range, fixed_point, make_tensor, weight_type
+from snpe_tools.dlc.layers import Encoded, Layer, assemble, encoding_of_entries, fixed_point, make_tensor, weight_type
 from snpe_tools.dlc.model import Attribute, Graph, Tensor
 
 _HEADER = 8
@@ -40,7 +40,9 @@ def read_graphs(container: Container) -> tuple[Graph, ...]:
     layers = [_layer(table, weights, unread) for table in root.tables(6)]
     others = [name for name in _attributes(root, 12, unread) if name != _REPEATED]
     unread += [f"attribute {name!r} of the graph" for name in others]
-    return (assemble("graph", layers, container, unread),)
+    names = {layer.name for layer in layers}
+    strays = [tensor.name for layer, tensors in weights.items() if layer not in names for tensor in tensors]
+    return (assemble("graph", layers, container, unread, strays),)
 
 
 def _layer(table: Table, weights: Mapping[str, list[Tensor]], unread: list[str]) -> Layer:
@@ -100,7 +102,7 @@ def _encoding(entry: Attribute) -> Encoded | None:
     axis = entry.get("axis", -1)
     numbers = [element for element in elements if isinstance(element, dict)] if isinstance(elements, list) else []
     along = axis if isinstance(axis, int) and axis >= 0 and len(numbers) > 1 else None
-    return encoding_of_range([_range(element) for element in numbers], along)
+    return encoding_of_entries([_range(element) for element in numbers], along)
 
 
 def _range(element: Mapping[str, Any]) -> tuple[float, float, float, float]:

@@ -6,7 +6,7 @@ runtime's own reader in the integration tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
@@ -39,12 +39,12 @@ class _Source:
     Attributes:
         weights: bytes of static tensors by name.
         unread: collects what is not understood.
-        wide: scalar parameters have 64 bits, as in 4.1, rather than 32.
+        marked: a byte says whether a tensor has an encoding, as in 4.1; in 4.0 only the encoding itself does.
     """
 
     weights: Weights
     unread: list[str]
-    wide: bool
+    marked: bool
 
     def note_unknown(self, table: Table, kind: str) -> None:
         """Say once that tables of this kind have fields that no file had yet."""
@@ -62,14 +62,16 @@ def read_graphs(container: Container) -> tuple[Graph, ...]:
     record = container.data("model")
     model = Buffer(record[HEADER:], "model", str(container.path), HEADER)
     weights = WeightTable(container)
-    wide = record[_MINOR_AT] >= 1
-    return tuple(_graph(table, weights, wide=wide) for table in model.root(0).tables(4))
+    marked = record[_MINOR_AT] >= 1
+    graphs = tuple(_graph(table, weights, marked=marked) for table in model.root(0).tables(4))
+    lost = [f"graph {name!r}" for name in weights.other_graphs([graph.name for graph in graphs])]
+    return (replace(graphs[0], strays=(*graphs[0].strays, *lost)), *graphs[1:]) if graphs and lost else graphs
 
 
-def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
+def _graph(table: Table, weights: WeightTable, *, marked: bool) -> Graph:
     name = table.string(4)
     own, of_nodes = weights.of_graph(name)
-    source = _Source(own, [], wide)
+    source = _Source(own, [], marked)
     source.note_unknown(table, "graph")
     tensors: dict[str, Tensor] = {}
     for entry in table.tables(8):
@@ -80,7 +82,16 @@ def _graph(table: Table, weights: WeightTable, *, wide: bool) -> Graph:
     parameters: Iterable[Weights] = chain(of_nodes, repeat({}))
     pairs = zip(table.tables(6), parameters, strict=False)
     nodes = tuple(_node(node, replace(source, weights=of_node)) for node, of_node in pairs)
-    return Graph(name, nodes, tensors, tuple(source.unread))
+    strays = _without(own, tensors)
+    for node, of_node in zip(nodes, of_nodes, strict=False):
+        strays += _without(of_node, [tensor.name for tensor in node.tensors()])
+    strays += [f"operation {index}" for index in range(len(nodes), len(of_nodes)) if of_nodes[index]]
+    return Graph(name, nodes, tensors, tuple(source.unread), tuple(strays))
+
+
+def _without(weights: Weights, known: Collection[str]) -> list[str]:
+    """Names of the weights that are not among `known` and have bytes."""
+    return [name for name, data in weights.items() if len(data) and name not in known]
 
 
 def _node(table: Table, source: _Source) -> Node:
@@ -99,8 +110,8 @@ def _attribute(table: Table, source: _Source) -> Attribute:
     if kind == _STRING or value.has(10):
         return value.string(10)
     if kind == _FLOAT:
-        return float(value.scalar(8, "d" if source.wide else "f"))
-    number = int(value.scalar(6, "q" if source.wide else "i"))
+        return float(value.scalar(8, "d"))
+    number = int(value.scalar(6, "q"))
     return bool(number) if kind == _BOOL else number
 
 
@@ -114,7 +125,7 @@ def _tensor(table: Table, source: _Source) -> Tensor:
     role = _ROLES.get(location := int(table.scalar(8, "B")))
     if role is None:
         source.unread.append(f"tensor {name!r}: the kind {location}, read as a tensor between nodes")
-    encoding, limits = _encoding(table.table(14), dtype, name, source.unread)
+    encoding, limits = _encoding(table.table(14), dtype, name, source)
     sizes = tuple(int(size) for size in shape)
     return Tensor(name, sizes, dtype, role or "native", encoding, limits, source.weights.get(name))
 
@@ -126,18 +137,25 @@ def _data_type(table: Table, name: str) -> DataType:
     return BY_CODE[code]
 
 
-def _encoding(
-    info: Table | None, dtype: DataType, name: str, unread: list[str]
-) -> tuple[Encoding | None, Limits | None]:
-    kind = _NO_ENCODING if info is None or not info.scalar(6, "B") else info.scalar(4, "I")
+def _encoding(info: Table | None, dtype: DataType, name: str, source: _Source) -> tuple[Encoding | None, Limits | None]:
+    kind = _NO_ENCODING if info is None else _encoding_kind(info, marked=source.marked)
     if info is None or kind == _NO_ENCODING:
         return None, None
     if kind == _PER_TENSOR and (single := info.table(8)):
         return _per_tensor(single, dtype)
     if kind == _PER_AXIS and (along := info.table(10)):
         return _per_axis(along, dtype)
-    unread.append(f"tensor {name!r}: an encoding of kind {kind}")
+    source.unread.append(f"tensor {name!r}: an encoding of kind {kind}")
     return None, None
+
+
+def _encoding_kind(info: Table, *, marked: bool) -> int:
+    """4.1 states it; 4.0 leaves it out where there is an encoding, so there the fields that are stored tell."""
+    if marked:
+        return int(info.scalar(4, "I")) if info.scalar(6, "B") else _NO_ENCODING
+    if info.has(8):
+        return _PER_TENSOR
+    return _PER_AXIS if info.has(10) else int(info.scalar(4, "I", _NO_ENCODING))
 
 
 def _per_tensor(entry: Table, dtype: DataType) -> tuple[Encoding, Limits]:

@@ -1,13 +1,14 @@
 """Where the weights of a version 4 container are.
 
 4.1: `model.params` (`NETP`) gives each tensor a place in the record `model.params.bin`.
-4.0: `model.params` (`NR64`) holds a table of buffers and an inner `NETP`, which names a buffer for each tensor.
+4.0: `model.params` (`NR64`) holds a table of buffers and an inner `NETP`, which names a buffer for each tensor. The
+buffers are `vector64`s, whose offset and length have 64 bits; the inner `NETP` is an ordinary vector of bytes.
 Both may also hold the bytes inline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.flatbuffer import Buffer, Table
@@ -39,6 +40,10 @@ class WeightTable:
         """Weights of the graph's own tensors, and of each node's parameters."""
         return self._graphs.get(name, ({}, []))
 
+    def other_graphs(self, known: Collection[str]) -> list[str]:
+        """Names of graphs that have weights here and are not among `known`."""
+        return [name for name in self._graphs if name not in known]
+
     def _record(self, name: str, header: int) -> Buffer | None:
         if name not in self._container.records:
             return None
@@ -47,7 +52,7 @@ class WeightTable:
     def _inner(self, outer: Buffer) -> Buffer:
         """The `NETP` inside an `NR64`; its buffers are kept by number."""
         root = outer.root(0)
-        self._buffers = [table.bytes(4) for table in root.tables(4)]
+        self._buffers = [table.long_bytes(4) for table in root.tables(4)]
         inner = root.bytes(6)
         header = _HEADER if bytes(inner[:2]) == _SIGNATURE else 0
         return Buffer(inner[header:], "model.params (inner NETP)", outer.path, header)

@@ -21,6 +21,7 @@ def info(
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
     encodings: Annotated[bool, typer.Option("--encodings", help="List every encoding.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, in the shape of snpe-dlc-info -s.")] = False,
+    limit: Annotated[int, typer.Option(help="Findings shown of each kind; 0 shows all.", min=0)] = 20,
     as_json: options.Json = False,
 ) -> None:
     """What a DLC holds and where it runs. Who wrote it, and what cannot be right in it."""
@@ -38,7 +39,7 @@ def info(
         if as_json:
             finish({**document(opened), "health": findings}, as_json=True)
             return
-        text.show_description(describe(opened), findings)
+        text.show_description(describe(opened), findings, limit)
         text.show_lists(opened, ops=ops, tensors=tensors, encodings=encodings)
 
 

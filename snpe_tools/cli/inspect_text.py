@@ -25,12 +25,13 @@ _SHORT = 16
 """Elements of a parameter that are shown."""
 
 
-def show_description(found: Description, findings: Sequence[Finding]) -> None:
-    """The summary of `info`."""
+def show_description(found: Description, findings: Sequence[Finding], limit: int = 0) -> None:
+    """The summary of `info`; of each kind of finding at most `limit` are shown, all where it is 0."""
     show(f"{found.file}: {size(found.bytes)}, container {found.version}")
     for entry in found.written_by:
         show(f"\n{entry.stage}: {' '.join(filter(None, (entry.tool, entry.version, entry.date)))}".strip("\n"))
-        show(f"  {entry.command[:_LONGEST_COMMAND]}{' …' if len(entry.command) > _LONGEST_COMMAND else ''}")
+        if entry.command:
+            show(f"  {entry.command[:_LONGEST_COMMAND]}{' …' if len(entry.command) > _LONGEST_COMMAND else ''}")
     for graph in found.graphs:
         _show_graph(graph)
     if found.caches:
@@ -41,7 +42,7 @@ def show_description(found: Description, findings: Sequence[Finding]) -> None:
     show("records")
     listing((name, size(amount)) for name, amount in found.records.items())
     show("health")
-    listing(_finding_rows(findings))
+    _show_findings(findings, limit)
 
 
 def _show_graph(graph: GraphSummary) -> None:
@@ -91,11 +92,17 @@ def _cache_rows(found: Description) -> Iterator[Sequence[str]]:
         )
 
 
-def _finding_rows(findings: Sequence[Finding]) -> Iterator[Sequence[str]]:
+def _show_findings(findings: Sequence[Finding], limit: int) -> None:
+    """Findings of one kind together, in the order of their gravity."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        yield finding.level, finding.check, f"{finding.subject}: {finding.what}"
+        groups.setdefault((finding.level, finding.check), []).append(finding)
+    for (level, check), group in groups.items():
+        listing((level, check, f"{finding.subject}: {finding.what}") for finding in group[: limit or None])
+        if limit and len(group) > limit:
+            show(f"  {level}   {check}   … {len(group) - limit} more, {len(group)} in all (--limit 0 shows all)")
     if not findings:
-        yield ("nothing to report",)
+        listing([["nothing to report"]])
 
 
 def _tensor_row(tensor: Tensor) -> Sequence[str]:
@@ -186,12 +193,18 @@ def show_difference(found: Difference, limit: int) -> None:
     _section("tensors changed", _change_rows(found.tensors), limit)
     encodings = [[item.name, _factor(item.factor), f"{item.before} → {item.after}"] for item in found.encodings]
     _section("encodings changed, largest change of scale first", encodings, limit)
-    weights = [[item.name, f"{item.changed} of {item.elements} values", f"by up to {item.largest:.4g}"]
+    weights = [[item.name, f"{item.changed} of {item.elements} values", _by(item.largest)]
                for item in found.weights]  # fmt: skip
     _section(f"weights changed ({found.weights_equal} are equal)", weights, limit)
     _section("caches", _change_rows(found.caches), limit)
+    _section("other records", _change_rows(found.records), limit)
+    _section("not read, and not the same bytes", _change_rows(found.unread), limit)
     _section("written by", _change_rows(found.provenance), limit)
     show("The graphs, weights and caches are the same." if found.same else "The files differ.")
+
+
+def _by(largest: float) -> str:
+    return f"by up to {largest:.4g}" if math.isfinite(largest) else "not finite, or of another shape"
 
 
 def _factor(factor: float) -> str:

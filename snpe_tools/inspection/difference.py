@@ -13,7 +13,12 @@ from snpe_tools.dlc.model import Dlc, Graph, Node, Tensor
 from snpe_tools.inspection.aimet import plain_name
 from snpe_tools.inspection.describe import real_range
 from snpe_tools.inspection.history import compiled_caches, written_by
+from snpe_tools.inspection.records_difference import metadata_changes, other_records, unread_bytes
 from snpe_tools.inspection.weights_difference import Release, WeightChange, compare_weight
+
+_SAME_MEANING: Mapping[tuple[str, str], tuple[set[str | int], ...]] = {("Neuron", "type"): ({"relu", 1},)}
+"""Values of a parameter that mean one thing in two containers: 2.5 is read to words, 3.0 has numbers. Files of one
+model in both say which; other functions of a Neuron were not seen in both."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,12 @@ class EncodingChange:
 
 @dataclass
 class Difference:
-    """Everything that differs between two DLCs; `same` when nothing but the record of who wrote them does."""
+    """Everything that differs between two DLCs; `same` when nothing but the record of who wrote them does.
+
+    Attributes:
+        records: records that are no part of the graphs, compared as bytes.
+        unread: what the reader does not understand, where both files do not have the same bytes.
+    """
 
     graphs: list[Changed] = field(default_factory=list)
     ops_removed: list[str] = field(default_factory=list)
@@ -55,6 +65,8 @@ class Difference:
     weights: list[WeightChange] = field(default_factory=list)
     weights_equal: int = 0
     caches: list[Changed] = field(default_factory=list)
+    records: list[Changed] = field(default_factory=list)
+    unread: list[Changed] = field(default_factory=list)
     provenance: list[Changed] = field(default_factory=list)
 
     @property
@@ -65,16 +77,36 @@ class Difference:
 
 
 def difference(first: Dlc, second: Dlc) -> Difference:
-    """Compare two open DLCs; every value of every weight is compared."""
+    """Compare two open DLCs: what was read by its meaning, every value of every weight, and the rest as bytes."""
     found = Difference()
     for before, after in _pairs(first, second, found):
         _compare_ops(before, after, found)
         _compare_tensors(before, after, found, (first.container.release, second.container.release))
     found.encodings.sort(key=lambda change: -change.factor)
     found.weights.sort(key=lambda change: -change.largest)
-    found.caches += _changes(_caches(first), _caches(second), "cache")
+    _compare_records(first, second, found)
     found.provenance += _provenance(first, second)
     return found
+
+
+def _compare_records(first: Dlc, second: Dlc, found: Difference) -> None:
+    """Caches, records of unknown content, and what was not understood; each is compared as bytes."""
+    found.caches += _changes(_caches(first), _caches(second), "cache")
+    known = {change.name for change in found.caches}
+    compiled = {cache.record.name for dlc in (first, second) for cache in dlc.caches}
+    for name, before, after in other_records(first, second):
+        if name in compiled:
+            found.caches += [] if name in known else [Changed(name, "content", before, after)]
+        else:
+            found.records.append(Changed(name, "content", before, after))
+    apart = dict(unread_bytes(first, second))
+    lines = [{line for graph in dlc.graphs for line in graph.unread} for dlc in (first, second)]
+    if "model" in apart or first.version != second.version:
+        found.unread += [Changed(line, "not understood", *("present" if line in side else "absent" for side in lines))
+                         for line in sorted(lines[0] | lines[1])]  # fmt: skip
+    if found.same:
+        found.unread += [Changed(f"record {name}", "bytes", "all that was read is equal", what)
+                         for name, what in apart.items()]  # fmt: skip
 
 
 def _pairs(first: Dlc, second: Dlc, found: Difference) -> Iterator[tuple[Graph, Graph]]:
@@ -116,8 +148,17 @@ def _op_changes(name: str, old: Node, new: Node) -> Iterator[Changed]:
             yield Changed(name, what, ", ".join(before), ", ".join(after))
     for key in dict.fromkeys([*old.attributes, *new.attributes]):
         first, second = (_attribute(node.attributes.get(key)) for node in (old, new))
-        if first != second:
+        if first != second and repr(first) != repr(second) and not _means_the_same(old.type, key, (first, second)):
             yield Changed(name, key, _shown(first), _shown(second))
+
+
+def _means_the_same(kind: str, key: str, values: tuple[Any, Any]) -> bool:
+    """Whether two containers say one thing in two ways."""
+    return any({*values} == pair for pair in _SAME_MEANING.get((kind, key), ())) if _are_plain(values) else False
+
+
+def _are_plain(values: tuple[Any, Any]) -> bool:
+    return all(isinstance(value, str | int) for value in values)
 
 
 def _attribute(value: Any) -> Any:  # noqa: ANN401 - any attribute
@@ -147,6 +188,14 @@ def _compare_tensors(before: Graph, after: Graph, found: Difference, release: tu
             change = compare_weight(old, new, release)
             found.weights += [change] if change else []
             found.weights_equal += change is None
+            if (rest := _rest(old)) != _rest(new):
+                found.unread.append(Changed(old.name, "bytes beyond its shape", str(len(rest)), str(len(_rest(new)))))
+
+
+def _rest(tensor: Tensor) -> bytes:
+    """The bytes of a complete weight that its shape does not need."""
+    data = tensor.data or memoryview(b"")
+    return bytes(data[tensor.spec.nbytes(native=True) :]) if tensor.is_complete else b""
 
 
 def _tensor_pairs(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, str]:
@@ -218,3 +267,4 @@ def _provenance(first: Dlc, second: Dlc) -> Iterator[Changed]:
     for what in ("version", "command", "date"):
         before, after = ({stage: getattr(entry, what) for stage, entry in side.items()} for side in written)
         yield from _changes(before, after, what)
+    yield from (Changed(key, "metadata", *sides) for key, *sides in metadata_changes(first, second))

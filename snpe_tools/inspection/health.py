@@ -14,13 +14,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from snpe_tools.dlc.model import Dlc, Graph, Tensor
+from snpe_tools.inspection.checksums import damaged_records
 from snpe_tools.inspection.history import compiled_caches, graph_date, parse_date
 from snpe_tools.inspection.loose import listed, mapping, text, whole
-from snpe_tools.inspection.weights_health import Complaint, check_weights
+from snpe_tools.inspection.weights_fit import missing_weights, unfit_weights
+from snpe_tools.inspection.weights_health import Complaint, check_surplus, check_weights
 
 Level = Literal["error", "warning"]
 _INTEGER_NAME = re.compile(r"(?<![a-z0-9])(u?int8|u?int16|w\d+a\d+|a\d+w\d+|quant(ized)?|q)(?![a-z0-9])", re.IGNORECASE)
 _FLOAT_NAME = re.compile(r"(?<![a-z0-9])(fp16|fp32|float(16|32)?)(?![a-z0-9])", re.IGNORECASE)
+_GRAVITY = (
+    "checksum", "data", "no weights", "other weights", "not finite", "implausible", "undefined", "unwritten",
+    "written twice", "encoding", "scale", "scale x offset", "outside", "stale cache", "surplus", "unread",
+)  # fmt: skip
+"""Checks, the most serious first; others follow."""
 _TOLERANCE = 0.01
 """Of one step: how far a stated minimum may be from scale x offset."""
 
@@ -36,15 +43,35 @@ class Finding:
 
 
 def check(dlc: Dlc) -> list[Finding]:
-    """All findings about a DLC, errors first."""
-    found = [*_names(dlc), *_caches(dlc)]
+    """All findings about a DLC, the most serious first: errors before warnings, damage before oddities."""
+    found = [*_checksums(dlc), *_names(dlc), *_caches(dlc)]
     for graph in dlc.graphs:
-        found += [*_wiring(graph), *_unread(graph)]
+        found += [*_wiring(graph), *_unread(graph), *_belonging(graph)]
         for tensor in graph.tensors.values():
             found += [*_encoding(tensor), *_weights(tensor, dlc)]
         for node in graph.nodes:
             found += [finding for tensor in node.tensors() for finding in (*_encoding(tensor), *_weights(tensor, dlc))]
-    return sorted(found, key=lambda finding: finding.level)
+    return sorted(found, key=lambda finding: (finding.level, _rank(finding.check)))
+
+
+def _rank(name: str) -> int:
+    return _GRAVITY.index(name) if name in _GRAVITY else len(_GRAVITY)
+
+
+def _checksums(dlc: Dlc) -> Iterator[Finding]:
+    for name, stated, found in damaged_records(dlc.container):
+        what = f"its bytes have the CRC-32 {found:08x}, and {stated:08x} was written: the file was changed or damaged"
+        yield Finding("error", "checksum", name, what)
+
+
+def _belonging(graph: Graph) -> Iterator[Finding]:
+    """Weights that are missing, and weights that are another network's."""
+    for name, what in missing_weights(graph):
+        yield Finding("error", "no weights", name, what)
+    for name, what in unfit_weights(graph):
+        yield Finding("error", "other weights", name, what)
+    for name in graph.strays:
+        yield Finding("error", "other weights", name, "is stored, and nothing in the graph has it")
 
 
 def _names(dlc: Dlc) -> Iterator[Finding]:
@@ -173,6 +200,6 @@ def _weights(tensor: Tensor, dlc: Dlc) -> Iterator[Finding]:
     if stored < wanted:
         yield Finding("error", "data", tensor.name, f"needs {wanted} bytes, and the file has {stored}")
         return
-    complaints: list[Complaint] = check_weights(tensor, dlc.container.release)
+    complaints: list[Complaint] = [*check_surplus(tensor), *check_weights(tensor, dlc.container.release)]
     for level, name, what in complaints:
         yield Finding(level, name, tensor.name, what)

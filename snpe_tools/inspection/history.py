@@ -12,6 +12,7 @@ from snpe_tools.dlc.model import Cache, Dlc
 from snpe_tools.inspection.loose import listed, mapping, text, whole
 
 _STAGES = {"converterCommand": "converter", "quantizerCommand": "quantizer", "optimizerCommand": "optimizer"}
+_UNKNOWN = "unknown"
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -36,6 +37,7 @@ class CompiledCache:
     """One compiled context.
 
     Attributes:
+        soc: the SoC it was compiled for, "unknown" where the file does not say.
         arch: Hexagon architecture, such as 75; 0 where neither the file nor our table of SoCs knows.
         vtcm_mb: tightly coupled memory that it was compiled for; 0 where the file does not say.
         shared_weights: bytes of weights that it shares with the caches of other SoCs.
@@ -63,7 +65,7 @@ def written_by(dlc: Dlc) -> list[Written]:
 def _entries(document: object) -> Iterator[Written]:
     if not isinstance(document, dict):
         return
-    if "converter-version" in document or "converter-command" in document:
+    if any(key in document for key in ("converter-version", "converter-command")):
         yield from _old_entries(document)
     for generation in listed(document.get("dlcGenerationInfo")):
         for key, entry in mapping(generation).items():
@@ -82,12 +84,12 @@ def _entry(key: str, entry: Mapping[str, Any]) -> Written:
 
 
 def _old_entries(document: Mapping[str, Any]) -> Iterator[Written]:
-    """`key=value` metadata of SNPE 1.x."""
-    version = text(document.get("converter-version"))
+    """`key=value` metadata of SNPE 1.x; a command of `N/A` beside a version is usual."""
+    stated = {key: value for key in document if (value := text(document[key])) != "N/A"}
     for stage in ("converter", "quantizer"):
-        command = text(document.get(f"{stage}-command"))
-        if command and command != "N/A":
-            yield Written(stage, command.split(" ", 1)[0], version if stage == "converter" else "", command, "")
+        command, version = stated.get(f"{stage}-command", ""), stated.get(f"{stage}-version", "")
+        if command or version:
+            yield Written(stage, command.split(" ", 1)[0], version, command, "")
 
 
 def compiled_caches(dlc: Dlc) -> list[CompiledCache]:
@@ -104,7 +106,7 @@ def _compiled(cache: Cache) -> CompiledCache:
     shared = [whole(mapping(graph.get("graphBlobInfoV2")).get("sharedWeightsSize")) for graph in graphs]
     return CompiledCache(
         record=cache.record.name,
-        soc=soc.name if soc else cache.soc,
+        soc=soc.name if soc else cache.soc or _UNKNOWN,
         arch=whole(stated.get("dspArch")) or (soc.arch if soc else 0),
         vtcm_mb=max((whole(blob.get("vtcmSize")) for blob in blobs), default=0),
         bytes=cache.record.size,

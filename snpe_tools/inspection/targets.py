@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from snpe_tools.core.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
 from snpe_tools.dlc.model import Dlc, Graph, Node
 from snpe_tools.inspection.history import compiled_caches
+from snpe_tools.inspection.loose import text
 from snpe_tools.inspection.precision import computes_in_float
 
+OWN_PACKAGE = "qti.aisw"
+_PACKAGE_KEYS = ("packageName", "package_name", "PackageName")
+_TYPE_KEYS = ("op_type", "operation_type", "OpType", "udo_type")
+_UDO_TYPES = {"udo", "userdefinedop", "userdefined", "customop"}
 _NOTHING_NEEDED = "no float maths, no products with 16-bit weights"
 _SNPE_1 = {(2, 5), (3, 0)}
 _WIDE_BITS, _SHOWN = 16, 4
@@ -32,15 +37,38 @@ class Target:
 
 
 def targets(dlc: Dlc) -> list[Target]:
-    """What the file can and cannot run on."""
-    return [_runtime(dlc), *_htp(dlc), *_compiled(dlc)]
+    """What the file can and cannot run on; a file of SNPE 1.x runs on nothing that is made today."""
+    runtime = [_runtime(dlc), *_packages(dlc)]
+    return runtime if dlc.version in _SNPE_1 else [*runtime, *_htp(dlc), *_compiled(dlc)]
 
 
 def _runtime(dlc: Dlc) -> Target:
     seen = f"container {dlc.version[0]}.{dlc.version[1]}, as {_SEEN[dlc.version]} write it"
     if dlc.version in _SNPE_1:
-        return Target("SNPE 1.x runtimes", why=f"{seen}; for SNPE 2 or QAIRT convert the model again")
+        return Target("SNPE 1.x runtimes only", why=f"{seen}; for SNPE 2 or QAIRT convert the model again")
     return Target("SNPE 2.x and QAIRT runtimes", why=f"{seen}; an older runtime may refuse it")
+
+
+def _packages(dlc: Dlc) -> list[Target]:
+    """Operations that are not the runtime's own: each needs the library of its package."""
+    found: dict[str, set[str]] = {}
+    for node in (node for graph in dlc.graphs for node in graph.nodes):
+        if package := user_package(node):
+            found.setdefault(package, set()).add(_own_type(node))
+    return [Target(f"only with the op package {name!r}", why=f"user-defined operations: {_listed([*types])}")
+            for name, types in found.items()]  # fmt: skip
+
+
+def user_package(node: Node) -> str:
+    """The package of a user-defined operation, "" for the runtime's own ones."""
+    named = next((text(node.attributes[key]) for key in _PACKAGE_KEYS if key in node.attributes), "")
+    if named and named != OWN_PACKAGE:
+        return named
+    return "unnamed" if node.type.lower() in _UDO_TYPES and not named else ""
+
+
+def _own_type(node: Node) -> str:
+    return next((text(node.attributes[key]) for key in _TYPE_KEYS if key in node.attributes), node.type)
 
 
 def _htp(dlc: Dlc) -> list[Target]:

@@ -21,7 +21,8 @@ class WeightChange:
 
     Attributes:
         elements, changed: stored values in all, and those that differ.
-        largest: the largest difference of two real values; infinite where they cannot be compared.
+        largest: the largest difference of two real values; infinite where one of them is not finite, or where they
+            cannot be compared.
     """
 
     name: str
@@ -55,8 +56,8 @@ def _compare_block(old: Tensor, new: Tensor, elements: range, release: tuple[Rel
     parts = [_bytes_of(tensor, elements) for tensor in (old, new)]
     ours, theirs = (np.frombuffer(part, tensor.dtype.numpy) for part, tensor in zip(parts, (old, new), strict=True))
     if old.dtype == new.dtype:
-        same = np.array_equal(ours.view(np.uint8), theirs.view(np.uint8))
-        places = np.flatnonzero(ours != theirs) if not same else np.zeros(0, np.int64)
+        bits = f"u{old.dtype.numpy.itemsize}"
+        places = np.flatnonzero(ours.view(bits) != theirs.view(bits))
     else:
         places = np.arange(len(ours))
     numbers = places + elements.start
@@ -65,7 +66,7 @@ def _compare_block(old: Tensor, new: Tensor, elements: range, release: tuple[Rel
     for part, done in zip(parts, release, strict=True):
         done(part)
     changed = len(places) if old.dtype == new.dtype else int(np.count_nonzero(apart))
-    return changed, float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0))
+    return changed, float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))
 
 
 def _bytes_of(tensor: Tensor, elements: range) -> memoryview:

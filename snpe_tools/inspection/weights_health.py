@@ -18,7 +18,10 @@ _MOSTLY = 0.95
 _SMALLEST = 64
 """Elements below which "mostly zero" says nothing."""
 _IMPLAUSIBLE = (1e-30, 1e30)
+_IMPLAUSIBLE_FP16 = (0.0, 4096.0)
+"""Of fp16 numbers made of random bytes, one in eight is beyond it."""
 _IMPLAUSIBLE_SHARE = 0.05
+_SMALL_WEIGHT, _LARGE_WEIGHT = 1e-12, 1e6
 
 Release = Callable[[memoryview], None]
 
@@ -52,7 +55,31 @@ def check_weights(tensor: Tensor, release: Release) -> list[Complaint]:
     if not tensor.spec.elements or not (tensor.dtype.is_float or tensor.dtype.is_fixed_point):
         return []
     seen = _look(tensor, release)
-    return [*(_float(seen) if tensor.dtype.is_float else _fixed(tensor, seen)), *_zero(tensor, seen)]
+    of_values = _float(tensor, seen) if tensor.dtype.is_float else _fixed(tensor, seen)
+    return [*of_values, *_zero(tensor, seen)]
+
+
+def check_surplus(tensor: Tensor) -> list[Complaint]:
+    """Bytes beyond those that the shape needs; it is told what they are, where they say so."""
+    wanted, stored = tensor.spec.nbytes(native=True), len(tensor.data) if tensor.data is not None else 0
+    if stored <= wanted or not wanted:
+        return []
+    if tensor.dtype.numpy == np.float16 and stored == 2 * wanted and _is_float32(tensor):
+        return [Complaint("error", "implausible", f"is {tensor.dtype}, and its {stored} bytes are float32 numbers")]
+    times = f", {stored // wanted} times as many" if stored % wanted == 0 else ""
+    rest = memoryview(tensor.data or b"")[wanted:]
+    zero = " (the others are zero)" if not np.frombuffer(rest, np.uint8).any() else " (the others are not read)"
+    return [Complaint("warning", "surplus", f"needs {wanted} bytes, and the file has {stored}{times}{zero}")]
+
+
+def _is_float32(tensor: Tensor) -> bool:
+    """Whether the bytes make ordinary weights as float32, and none as fp16."""
+    data = tensor.data or memoryview(b"")
+    wide = np.abs(np.frombuffer(data, np.float32))
+    half = np.abs(np.frombuffer(data, np.float16).astype(np.float32))
+    ordinary = (wide == 0) | ((wide > _SMALL_WEIGHT) & (wide < _LARGE_WEIGHT))
+    strange = ~(half < _IMPLAUSIBLE_FP16[1])
+    return bool(ordinary.all() and strange.mean() > _IMPLAUSIBLE_SHARE)
 
 
 def _zero(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
@@ -62,10 +89,15 @@ def _zero(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
         yield Complaint("warning", "mostly zero", f"is zero in {seen.zero} of its {seen.elements} elements")
 
 
-def _float(seen: Seen) -> Iterator[Complaint]:
+def _float(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
     if seen.not_finite:
         yield Complaint("error", "not finite", f"holds {seen.not_finite} NaN or infinite values")
-    if seen.implausible > _IMPLAUSIBLE_SHARE * seen.elements:
+    strange = seen.implausible > _IMPLAUSIBLE_SHARE * seen.elements
+    if tensor.dtype.numpy == np.float16:
+        if strange and seen.elements >= _SMALLEST:
+            yield Complaint("error", "implausible", f"holds {seen.implausible} fp16 values beyond "
+                            f"{_IMPLAUSIBLE_FP16[1]:.0f}, as bytes do that are no fp16 weights")  # fmt: skip
+    elif strange:
         yield Complaint("error", "implausible", f"holds {seen.implausible} values below 1e-30 or above 1e30, as fp16 "
                         "weights do that were read as float32")  # fmt: skip
     elif max(-seen.low, seen.high) > _FP16_LARGEST:
@@ -153,13 +185,20 @@ def _integers(values: Array, zeros: _Zeros | None, start: int, *, ends: bool) ->
 
 def _floats(values: Array) -> tuple[float, ...]:
     """NaN and infinity reach the ends, and numbers near zero are rare: the common case takes three passes."""
+    smallest, largest = _IMPLAUSIBLE
+    if values.dtype == np.float16:
+        smallest, largest = _IMPLAUSIBLE_FP16
+        with np.errstate(invalid="ignore"):
+            values = values.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     sizes = np.abs(values)
-    small = int(np.count_nonzero(sizes < _IMPLAUSIBLE[0]))
+    small = int(np.count_nonzero(sizes < smallest)) if smallest else len(values) - int(np.count_nonzero(values))
     zero = len(values) - int(np.count_nonzero(values)) if small else 0
-    large = int(np.count_nonzero(sizes > _IMPLAUSIBLE[1])) if max(-low, high) > _IMPLAUSIBLE[1] else 0
     if np.isfinite(low) and np.isfinite(high):
+        large = int(np.count_nonzero(sizes > largest)) if max(-low, high) > largest else 0
         return len(values), zero, 0, small - zero + large, low, high
-    kept = values[np.isfinite(values)]
+    finite = np.isfinite(values)
+    kept = values[finite]
+    large = int(np.count_nonzero(np.abs(kept) > largest))
     ends = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
-    return len(values), zero, len(values) - len(kept), small - zero, *ends
+    return len(values), zero, len(values) - len(kept), small - zero + large, *ends

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from snpe_tools import dlc
 from snpe_tools.inspection.difference import Difference, difference
+from snpe_tools.inspection.health import check
 from tests.dlc_files import (
+    F16,
     F32,
     NODES,
     S8,
@@ -17,7 +20,10 @@ from tests.dlc_files import (
     Fields,
     cache_entry,
     encoding4,
+    layer2,
+    message,
     metadata,
+    model2,
     model4,
     node4,
     params41,
@@ -107,3 +113,74 @@ def test_caches_are_compared(tmp_path: Path) -> None:
         ("htp.cache.sm8550.0", "missing", "1 bytes, built by unknown")
     ]
     assert not found.same
+
+
+def test_a_record_of_unknown_content_is_compared_as_bytes(tmp_path: Path) -> None:
+    found = _diff(tmp_path, **{"extra.bin": b"more"})
+    assert [(item.name, item.before, item.after) for item in found.records] == [("extra.bin", "missing", "4 bytes")]
+    assert not found.same
+
+
+def test_a_cache_of_the_same_size_with_other_bytes_differs(tmp_path: Path) -> None:
+    found = _diff(tmp_path, **{"htp.cache.sm8650.0": b"compiled c0ntext"})
+    (change,) = found.caches
+    assert (change.name, change.after) == ("htp.cache.sm8650.0", "16 bytes; 1 bytes differ, the first at offset 10")
+    assert not found.same
+
+
+def test_bytes_that_mean_nothing_to_the_reader_are_named(tmp_path: Path) -> None:
+    """A field that the reader does not know has another value: nothing that was read differs."""
+    tensors = [[{**TENSORS[0], 30: np.uint32(value)}, *TENSORS[1:]] for value in (7, 8)]
+    files = [write_zip(tmp_path / f"{index}.dlc", records41(model=model4(tensors=part)))
+             for index, part in enumerate(tensors)]  # fmt: skip
+    with dlc.open(files[0]) as before, dlc.open(files[1]) as after:
+        found = difference(before, after)
+    assert [(item.name, item.what, item.before) for item in found.unread] == [
+        ("record model", "bytes", "all that was read is equal")
+    ]
+    assert "1 bytes differ, the first at offset" in found.unread[0].after
+    assert not found.same
+
+
+def test_what_is_not_understood_is_named_when_bytes_differ(tmp_path: Path) -> None:
+    odd = tensor4("x", 0, F32, [1, 4], {4: np.uint32(5), 6: np.uint8(1)})
+    found = _diff(tmp_path, model=model4(tensors=[odd, *TENSORS[1:]]))
+    assert ("tensor 'x': an encoding of kind 5", "absent", "present") in [
+        (item.name, item.before, item.after) for item in found.unread
+    ]
+
+
+def test_bytes_beyond_a_shape_are_compared(tmp_path: Path) -> None:
+    files = []
+    for index, rest in enumerate((b"1234", b"1235")):
+        records = records41(**_with_weight(tensor4("w", 4, S8, [4]), b"abcd" + rest))
+        files.append(write_zip(tmp_path / f"{index}.dlc", records))
+    with dlc.open(files[0]) as before, dlc.open(files[1]) as after:
+        found = difference(before, after)
+    assert [(item.name, item.what) for item in found.unread] == [("w", "bytes beyond its shape")]
+
+
+def test_two_models_of_container_25_differ(tmp_path: Path) -> None:
+    """All that differs is one parameter whose name no file tells."""
+    files = []
+    for index in (0, 1):
+        layers = [layer2("x", 60, [4], ["x"], ["x"]), layer2("p", 130, [4], ["x"], ["y"], (110, message((1, index))))]
+        files.append(write_zip(tmp_path / f"{index}.dlc", {"model": model2(layers)}))
+    with dlc.open(files[0]) as before, dlc.open(files[1]) as after:
+        found = difference(before, after)
+    assert [(item.name, item.what, item.before, item.after) for item in found.ops] == [("p", "field_1", "0", "1")]
+
+
+def test_weights_that_are_not_finite_differ_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    values = np.linspace(-1, 1, 128, dtype=np.float16)
+    broken = values.copy()
+    broken.view(np.uint16)[5] = 0x7D01  # a signalling NaN
+    files = []
+    for index, part in enumerate((values, broken)):
+        weight = tensor4("w", 4, F16, [128])
+        files.append(write_zip(tmp_path / f"{index}.dlc", records41(**_with_weight(weight, part.tobytes()))))
+    with dlc.open(files[0]) as before, dlc.open(files[1]) as after:
+        (change,) = difference(before, after).weights
+        assert [item.check for item in check(after) if item.level == "error"] == ["not finite"]
+    assert (change.changed, change.largest) == (1, float("inf"))
+    assert not list(recwarn)

@@ -12,11 +12,13 @@ import pytest
 from snpe_tools import dlc
 from snpe_tools.inspection.health import Finding, check
 from tests.dlc_files import (
+    F16,
     F32,
     NODES,
     S8,
     TENSORS,
     U8,
+    WEIGHT,
     Fields,
     cache_entry,
     encoding4,
@@ -24,6 +26,7 @@ from tests.dlc_files import (
     model4,
     node4,
     params41,
+    records3,
     records41,
     tensor4,
     write_zip,
@@ -39,7 +42,8 @@ def _with_weight(weight: Fields, data: bytes) -> dict[str, bytes]:
     """Records whose tensor `w` is replaced."""
     params, blob = params41({"w": data})
     tensors = [weight if tensor[6] == "w" else tensor for tensor in TENSORS]
-    return {"model": model4(tensors=tensors), "model.params": params, "model.params.bin": blob}
+    nodes = [{**NODES[0], 6: "Anything"}, *NODES[1:]]
+    return {"model": model4(nodes, tensors), "model.params": params, "model.params.bin": blob}
 
 
 def test_a_sound_file_has_no_findings(tmp_path: Path) -> None:
@@ -130,7 +134,7 @@ def test_outputs_that_no_operation_writes(tmp_path: Path) -> None:
 def test_names_that_lead_nowhere_and_double_writers(tmp_path: Path) -> None:
     nodes = [*NODES, node4("more", "Relu", ["nothing"], ["y"])]
     findings = _findings(tmp_path, {"model": model4(nodes=nodes)})
-    assert _named(findings) == [("error", "written twice", "y"), ("error", "undefined", "nothing")]
+    assert _named(findings) == [("error", "undefined", "nothing"), ("error", "written twice", "y")]
 
 
 def test_weights_that_the_file_does_not_hold(tmp_path: Path) -> None:
@@ -195,3 +199,96 @@ def test_what_is_not_understood_is_a_finding(tmp_path: Path) -> None:
     odd = tensor4("x", 0, F32, [1, 4], {4: np.uint32(5), 6: np.uint8(1)})
     findings = _findings(tmp_path, {"model": model4(tensors=[odd, *TENSORS[1:]])})
     assert _named(findings) == [("warning", "unread", "test")]
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(tmp_path: Path) -> None:
+    """Files that a zip library wrote state a CRC-32 for each record; QAIRT's own leave it at 0."""
+    path = write_zip(tmp_path / "m.dlc", records3())
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float32(1.5).tobytes())] ^= 1
+    path.write_bytes(content)
+    with dlc.open(path) as opened:
+        findings = check(opened)
+    assert _named(findings) == [("error", "checksum", "model.params")]
+    assert "the file was changed or damaged" in findings[0].what
+
+
+def test_layers_without_their_weights_are_named(tmp_path: Path) -> None:
+    records = records3()
+    del records["model.params"]
+    with dlc.open(write_zip(tmp_path / "m.dlc", records)) as opened:
+        assert _named(check(opened)) == [("error", "no weights", "fc")]
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    """The record `model.params` of a network whose layers have other names."""
+    records, others = records3(), records3()
+    others["model.params"] = records["model.params"].replace(b"fc", b"zz")
+    with dlc.open(write_zip(tmp_path / "m.dlc", others)) as opened:
+        assert _named(check(opened)) == [
+            ("error", "no weights", "fc"),
+            ("error", "other weights", "zz/bias"),
+            ("error", "other weights", "zz/weights_0"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "weight", "bias", "subjects"),
+    [
+        ("Conv2d", [3, 3, 4, 8], [8], []),
+        ("Conv2d", [3, 3, 5, 8], [8], ["w"]),
+        ("Conv2d", [3, 3, 4, 8], [7], ["b"]),
+        ("DepthWiseConv2d", [3, 3, 1, 8], [8], []),
+        ("DepthWiseConv2d", [3, 3, 1, 6], [8], ["w"]),
+        ("FullyConnected", [128, 64], [128], []),
+        ("FullyConnected", [128, 65], [128], ["w"]),
+        ("FullyConnected", [128, 64], [127], ["b"]),
+    ],
+)
+def test_weights_must_fit_their_operation(
+    tmp_path: Path, kind: str, weight: list[int], bias: list[int], subjects: list[str]
+) -> None:
+    tensors = [tensor4("x", 0, F32, [1, 4, 4, 4]), tensor4("w", 4, F32, weight), tensor4("b", 4, F32, bias),
+               tensor4("y", 1, F32, [1, 4, 4, 8] if "Conv" in kind else [1, 128])]  # fmt: skip
+    values = {name: np.ones(shape, np.float32).tobytes() for name, shape in (("w", weight), ("b", bias))}
+    params, blob = params41(values, None)
+    records = {"model": model4([node4("op", kind, ["x", "w", "b"], ["y"])], tensors), "model.params": params,
+               "model.params.bin": blob}  # fmt: skip
+    with dlc.open(write_zip(tmp_path / "m.dlc", records)) as opened:
+        assert _named(check(opened)) == [("error", "other weights", name) for name in subjects]
+
+
+def test_weights_that_nothing_has_are_named(tmp_path: Path) -> None:
+    params, blob = params41({"w": WEIGHT, "from_elsewhere": b"1234"})
+    findings = _findings(tmp_path, {"model.params": params, "model.params.bin": blob})
+    assert _named(findings) == [("error", "other weights", "from_elsewhere")]
+    params, blob = params41({"w": WEIGHT}, name="another")
+    findings = _findings(tmp_path, {"model.params": params, "model.params.bin": blob})
+    assert {(item.check, item.subject) for item in findings} >= {("data", "w"), ("other weights", "graph 'another'")}
+
+
+def test_fp16_buffers_of_twice_their_size_are_named(tmp_path: Path) -> None:
+    weight = tensor4("w", 4, F16, [64])
+    values = np.linspace(-1, 1, 64)
+    (doubled,) = _findings(tmp_path, _with_weight(weight, values.astype(np.float16).tobytes() + bytes(128)))
+    assert (doubled.level, doubled.check) == ("warning", "surplus")
+    assert doubled.what == "needs 128 bytes, and the file has 256, 2 times as many (the others are zero)"
+    wide = _findings(
+        tmp_path, _with_weight(weight, np.random.default_rng(0).normal(size=64).astype(np.float32).tobytes())
+    )
+    assert "its 256 bytes are float32 numbers" in wide[0].what
+
+
+def test_fp16_weights_that_were_destroyed_are_named(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, 8192, dtype=np.uint8)
+    findings = _findings(tmp_path, _with_weight(tensor4("w", 4, F16, [64, 64]), noise.tobytes()))
+    assert [item.check for item in findings] == ["not finite", "implausible"]
+    assert not list(recwarn)
+
+
+def test_the_most_serious_findings_come_first(tmp_path: Path) -> None:
+    params, blob = params41({})
+    odd = tensor4("p", 3, F32, [2, 1], {4: np.uint32(5), 6: np.uint8(1)})
+    tensors = [tensor4("x", 0, U8, [1, 4], encoding4([0.0], [0])), *TENSORS[1:3], odd, TENSORS[4]]
+    findings = _findings(tmp_path, {"model": model4(NODES, tensors), "model.params": params, "model.params.bin": blob})
+    assert [item.check for item in findings] == ["data", "scale", "unread"]

@@ -65,7 +65,7 @@ def test_snpe_1_metadata_names_both_commands(tmp_path: Path) -> None:
     with dlc.open(write_zip(tmp_path / "m.dlc", records3())) as opened:
         stages = [(entry.stage, entry.tool, entry.version) for entry in written_by(opened)]
         assert stages == [("converter", "snpe-onnx-to-dlc", "1.56.2"), ("quantizer", "snpe-dlc-quantize", "")]
-        assert describe(opened).targets[0].where == "SNPE 1.x runtimes"
+        assert describe(opened).targets[0].where == "SNPE 1.x runtimes only"
 
 
 def test_a_float_operation_needs_a_float_htp(opened: dlc.Dlc, tmp_path: Path) -> None:

@@ -320,8 +320,15 @@ def weight2(shape: Sequence[int], values: bytes, encoding: bytes | None = None) 
     return message(*dims, (2, values) if encoding is None else (3, message((3, values), (4, encoding))))
 
 
-def layer2(name: str, kind: int, shape: Sequence[int], inputs: Sequence[str], outputs: Sequence[str], *own: tuple[int, Any],
-           encoding: bytes | None = None) -> bytes:  # fmt: skip
+def layer2(
+    name: str,
+    kind: int,
+    shape: Sequence[int],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *own: tuple[int, Any],
+    encoding: bytes | None = None,
+) -> bytes:
     """A layer with what every file repeats; `own` are further fields."""
     encoded: list[tuple[int, Any]] = [(10, message((4, encoding))), (11, b""), (12, b"")] if encoding else []
     return message((1, name), (2, kind), *((3, size) for size in shape), (6, 0), *((7, text) for text in inputs),

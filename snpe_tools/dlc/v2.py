@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from snpe_tools.core.errors import DlcError
 from snpe_tools.dlc.container import Container
 from snpe_tools.dlc.layers import INPUT, Layer, assemble
 from snpe_tools.dlc.model import Attribute, Graph, Tensor
 from snpe_tools.dlc.protobuf import Message, Part, Value, WireError
 from snpe_tools.dlc.v2_parts import dimensions, encoding, nested, numbered, weight, weights_within
-from snpe_tools.errors import DlcError
 
 _HEADER = 8
 _BUFFERS, _LAYERS, _QUANTIZED_MARK = 1, 5, 13

@@ -6,10 +6,10 @@ import math
 import struct
 from collections.abc import Collection, Iterator
 
+from snpe_tools.core.dtypes import BY_CODE, FLOAT_32, DataType
 from snpe_tools.dlc.layers import Encoded, encoding_of_entries, fixed_point, make_tensor
 from snpe_tools.dlc.model import Attribute, Tensor
 from snpe_tools.dlc.protobuf import Message, Part, WireError
-from snpe_tools.dtypes import BY_CODE, FLOAT_32, DataType
 
 MAX_RANK = 16
 _LARGEST_SIZE = 1 << 31

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from snpe_tools import dlc
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc import Node, Tensor
 from snpe_tools.inspection.health import check
-from snpe_tools.spec import Encoding
 from tests.dlc_files import U8, encoding4, model4, node4, records40, tensor4, tensors40, write_zip
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "dlc"

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snpe_tools import dlc
+from snpe_tools.core.errors import DlcError
+from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc import Graph
-from snpe_tools.errors import DlcError
 from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.macs import count_macs
-from snpe_tools.spec import Encoding
 from tests.dlc_files import (
     F16,
     F32,

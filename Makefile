@@ -134,6 +134,7 @@ test: venv
 lint: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
 
 types: venv
 	@$(BIN)/mypy

@@ -76,9 +76,9 @@ def doctor(
 ) -> None:
     """What this machine has and lacks, or a device. And what to do for what it lacks."""
     from snpe_tools import doctor as run_doctor
+    from snpe_tools.core.findings import require_healthy
     from snpe_tools.devices.transports.address import DeviceAddress
     from snpe_tools.execution.readiness import examine
-    from snpe_tools.steps.doctor import require_healthy
 
     if device:
         findings = [*examine(DeviceAddress.parse(device), root=device_root, runtime=runtime).findings]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snpe_tools.core.errors import DeviceError, SnpeToolsError
+from snpe_tools.core.findings import Finding
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.devices import Device, DeviceAddress, Script, connect
 from snpe_tools.devices.facts import Facts, read_facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import BoardRunner
 from snpe_tools.devices.runtimes.choosing import X86, choose_runtime, choose_soc
-from snpe_tools.steps.doctor import Finding
 
 _FREE = 1 << 30
 _OLDEST_PYTHON = (3, 10)

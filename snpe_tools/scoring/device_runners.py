@@ -20,10 +20,10 @@ from snpe_tools.execution.emulator import output_shape
 from snpe_tools.execution.fleet import Fleet, Member, check_rows, look, run_sharded
 from snpe_tools.execution.on_device import DeviceRun, Wish
 from snpe_tools.execution.results import read_results
+from snpe_tools.execution.written_inputs import write_windows
 from snpe_tools.project.workspace import Workspace
 from snpe_tools.scoring.evaluate import Stage
 from snpe_tools.scoring.gate import Lost
-from snpe_tools.steps.inputs import write_windows
 from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.tasks.question_answering.inference import LOGITS, Logits
 

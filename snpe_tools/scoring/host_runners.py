@@ -8,8 +8,8 @@ from pathlib import Path
 from snpe_tools.core.progress import progress
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.execution.emulator import output_shape, read_results, run
+from snpe_tools.execution.written_inputs import write_windows
 from snpe_tools.scoring.evaluate import Stage
-from snpe_tools.steps.inputs import write_windows
 from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.tasks.question_answering.inference import LOGITS, Logits, run_onnx
 

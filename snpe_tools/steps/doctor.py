@@ -8,28 +8,15 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from snpe_tools.core.errors import SetupError
+from snpe_tools.core.findings import Finding
 from snpe_tools.core.process import run
 from snpe_tools.qnn.library import RUNTIME_PIN, runtime_versions
 from snpe_tools.toolchains.sdk.doctor import examine
 
-State = Literal["ok", "optional", "missing"]
 _GLIBC = (2, 35)
 _FREE_GIB = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, its state, what was found, and what to do when that is not ok."""
-
-    name: str
-    state: State
-    found: str
-    advice: str = ""
 
 
 def doctor(folder: Path = Path(), *, sdk_python: str = "") -> list[Finding]:
@@ -158,14 +145,3 @@ def _package(name: str, what_for: str) -> Finding:
         return Finding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "optional", "not installed", f"{what_for} pip install {name}")
-
-
-def require_healthy(findings: list[Finding]) -> None:
-    """Raise when something needed is missing.
-
-    Raises:
-        SetupError: names what is missing.
-    """
-    missing = [finding.name for finding in findings if finding.state == "missing"]
-    if missing:
-        raise SetupError(f"Missing: {', '.join(missing)}.", "Each line above says what to do.")

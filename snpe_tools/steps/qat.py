@@ -21,19 +21,13 @@ from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.graph.twins import carried_over, for_windows, of_other_shape, twin_names
 from snpe_tools.project.provenance import recorded
+from snpe_tools.quantization.calibration import FLOOR_WINDOWS, checked_plan, constants, simulate, warn_of_other_weights
 from snpe_tools.quantization.mixing import Layout, lay_out, prepared
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.reads import Reads
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.steps.quantize import (
-    FLOOR_WINDOWS,
-    checked_plan,
-    constants,
-    simulate,
-    warn_of_other_weights,
-    write_quantized,
-)
+from snpe_tools.quantization.writing import write_quantized
 from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer
 from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS
 from snpe_tools.training.curve import draw_curve

@@ -17,6 +17,7 @@ from snpe_tools.core.soc_generations import distinct
 from snpe_tools.core.socs import Soc
 from snpe_tools.devices.transports.address import Targets
 from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.written_inputs import write_windows
 from snpe_tools.project.provenance import versions
 from snpe_tools.project.recipe import Recipe
 from snpe_tools.project.workspace import Workspace
@@ -28,7 +29,6 @@ from snpe_tools.scoring.host_runners import emulator_stage, onnx_stage
 from snpe_tools.steps.build import build_dlc, build_prepared, choose_for
 from snpe_tools.steps.build_quantized import float_source
 from snpe_tools.steps.compare_layers import compare_layers
-from snpe_tools.steps.inputs import write_windows
 from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import evaluation_file, load_questions
 

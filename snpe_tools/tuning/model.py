@@ -17,10 +17,10 @@ from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.loading import infer_types, input_specs
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.session import plain_session
+from snpe_tools.quantization.calibration import constants
 from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.steps.quantize import constants
 from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
 from snpe_tools.tasks.question_answering.features import IntArray, Windows
 from snpe_tools.tasks.question_answering.inference import LOGITS, parallel

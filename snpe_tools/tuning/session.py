@@ -27,10 +27,10 @@ from snpe_tools.graph.twins import carried_over, for_windows
 from snpe_tools.project.provenance import versions
 from snpe_tools.project.recipe import Recipe
 from snpe_tools.project.workspace import Workspace
+from snpe_tools.quantization.calibration import Calibration
 from snpe_tools.quantization.mixing import adjusted, prepared
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.steps.quantize import Calibration
 from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import (
     SHIPPED_CALIBRATION,

@@ -29,7 +29,7 @@ from snpe_tools.inspection.health import check
 from snpe_tools.inspection.targets import need_of
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.steps.quantize import float_path
+from snpe_tools.quantization.writing import float_path
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 from snpe_tools.toolchains.pypi import _add_cache
 from tests.conftest import make_model

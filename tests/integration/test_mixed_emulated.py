@@ -20,11 +20,11 @@ from snpe_tools.project.recipe import load_recipe
 from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
+from snpe_tools.quantization.writing import float_path
 from snpe_tools.steps import score
 from snpe_tools.steps.build import build_sources
 from snpe_tools.steps.build_quantized import read_plan
 from snpe_tools.steps.compare import compare
-from snpe_tools.steps.quantize import float_path
 from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 from tests.integration.conftest import FAMILIES, SEQUENCE

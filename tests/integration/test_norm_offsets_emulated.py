@@ -15,10 +15,12 @@ from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import constant_tensors, load, save
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.sharing import unshare_vectors
+from snpe_tools.quantization.calibration import constants
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
+from snpe_tools.quantization.writing import float_path, write_quantized
 from snpe_tools.steps.compare import compare
 from snpe_tools.steps.compare_layers import compare_layers
-from snpe_tools.steps.quantize import constants, float_path, observe, write_quantized
+from snpe_tools.steps.quantize import observe
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
 
 W8A8 = QuantizationOptions(Precision.parse("w8a8"))

@@ -16,8 +16,8 @@ from snpe_tools.core.precision import Precision
 from snpe_tools.graph.loading import load
 from snpe_tools.project.recipe import load_recipe
 from snpe_tools.project.workspace import Workspace
+from snpe_tools.quantization.calibration import constants
 from snpe_tools.steps.build_quantized import float_source
-from snpe_tools.steps.quantize import constants
 from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE
 
 MIXED = Precision.parse("w8a8-mixed")

@@ -93,8 +93,8 @@ def quantize(
     """The quantized DLC: ranges of the input list, then the encodings that were given, where they are applied."""
     from snpe_tools.core.raw_files import read_list
     from snpe_tools.graph.loading import load, save
+    from snpe_tools.quantization.calibration import Calibration, calibrator
     from snpe_tools.steps.convert import convert as run
-    from snpe_tools.steps.quantize import Calibration, _calibrator
 
     known = _state(source)
     mixed = "-mixed" if apply and bits == (8, 8) else ""  # encodings may ask for 16 bits here and there
@@ -104,7 +104,7 @@ def quantize(
     model = load(known / "model.onnx")
     simulator = Simulator(model, options)
     calibration = Calibration(model, read_list(listed, beside=False), native=False)
-    _calibrator(options, calibration, None)(simulator, model)
+    calibrator(options, calibration, None)(simulator, model)
     if apply:
         _load(simulator, known / "overrides.json")
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ from snpe_tools.quantization.operations import Operation, find_operations, selec
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.quantization.reads import Reads
 from snpe_tools.quantization.score_floor import MARGIN, score_floors
-from snpe_tools.steps.quantize import float_path
+from snpe_tools.quantization.writing import float_path
 from tests.conftest import make_model
 
 

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-import snpe_tools
 from snpe_tools._version import __version__
 from snpe_tools.board.job import BoardJob
 from snpe_tools.board.main import RECORD
@@ -152,7 +151,7 @@ def _native_lines(task: Task, scratch: Path) -> list[dict[str, Path]]:
 
 def pack_runner(target: Path) -> Path:
     """Write the runner as one archive that python3 runs; the same bytes every time."""
-    package = Path(snpe_tools.__file__).parent
+    package = Path(__file__).parents[2]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("__main__.py", _EPOCH), _MAIN)
         for name in _MODULES:

@@ -44,8 +44,8 @@ def test_every_calibration_method_and_granularity(
 def test_min_max_from_observed_ranges_equals_aimets_own_pass(cnn: Path, images: Path, tmp_path: Path) -> None:
     """The fast path must give the encodings that AIMET itself would, on a model whose weights do not change them."""
     from snpe_tools.core.raw_files import read_list
+    from snpe_tools.quantization.calibration import Calibration
     from snpe_tools.quantization.simulator import Simulator
-    from snpe_tools.steps.quantize import Calibration
 
     proto = load(cnn)
     fast = quantize(cnn, images, tmp_path / "fast.onnx", QuantizationOptions(Precision.parse("w16a16")))

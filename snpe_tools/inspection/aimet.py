@@ -67,7 +67,7 @@ def plain_name(name: str) -> str:
 
 
 def plain_weight_name(name: str) -> str:
-    """As `plain_name`, for static tensors: a conversion also names the copies that it turns, such as `w_q_transpose`."""
+    """As `plain_name`, for static tensors: a conversion also names copies that it turns, such as `w_q_transpose`."""
     return plain_name(_TURNED.sub("", name))
 
 

@@ -108,6 +108,25 @@ def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def parse_values(texts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Values of inputs from "name=16000" or "name=1,2" texts; true and false are 1 and 0.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    words = {"true": "1", "false": "0"}
+    values = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        try:
+            values[name] = tuple(float(words.get(part.strip().lower(), part)) for part in numbers.split(","))
+        except ValueError as problem:
+            raise UsageError(f"{text!r} is not a value.", "Write --value NAME=16000.") from problem
+        if not name:
+            raise UsageError(f"{text!r} names no input.", "Write --value NAME=16000.")
+    return values
+
+
 def choose_toolchain(name: str | None, sdk_tools: str | None, sdk_python: str | None) -> ToolchainProtocol:
     """The toolchain that the options of one step name.
 

@@ -27,8 +27,7 @@ def finish(result: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any datacla
     """Print the result as the one document on stdout, if JSON was asked for and none was printed yet."""
     if as_json and not _printed:
         _printed.append(result)
-        json.dump(plain(result), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        sys.stdout.write(json.dumps(plain(result), indent=1) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:

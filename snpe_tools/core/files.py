@@ -18,6 +18,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snpe_tools.core.errors import InputError, RecipeError, StorageError, UsageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -174,16 +176,18 @@ def write_json(target: Path, document: object) -> None:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any dataclass or JSON value
-    """A value as JSON can hold it: paths as strings, NaN and infinity as null."""
+    """A value as JSON can hold it: paths and types as strings, NumPy numbers as numbers, NaN and infinity as null."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | np.dtype) else value
 
 
 def read_toml(file: Path) -> dict[str, Any]:

@@ -7,21 +7,26 @@ F1 55.0 to 6.8 with it, and lost nothing with -100, since exp(-100) is 0 beside 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snpe_tools.core.tensor_spec import Array
-from snpe_tools.graph.loading import constant_tensors, infer_types, node_by_output
+from snpe_tools.graph.loading import constant_tensors, infer_types, node_by_output, nodes_by_input
 
 if TYPE_CHECKING:
     import onnx
 
 LIMIT = -1e4
-"""Constants at or below this are taken for mask values."""
+"""Constants at or below this are taken for mask values, where a Softmax reads them."""
 
 DEFAULT_VALUE = -100.0
+
+_CARRIERS = {"Add", "Cast", "Concat", "Expand", "Gather", "Identity", "Mul", "Reshape", "ScatterND", "Slice", "Squeeze",
+             "Sub", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where"}  # fmt: skip
+"""What may lie between a mask constant and the Softmax: it selects, adds and moves; other operations would see it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,31 @@ class MaskConstant:
 
 
 def find_mask_constants(model: onnx.ModelProto) -> list[MaskConstant]:
-    """Floating-point constants with a value at or below `LIMIT`, NaN aside."""
+    """Floating-point constants with a value at or below `LIMIT`, NaN aside, that all end in what a Softmax reads."""
     found = [(name, _smallest(tensor)) for name, tensor in constant_tensors(model)]
-    return [MaskConstant(name, value, _consumer(model, name)) for name, value in found if value <= LIMIT]
+    low = [MaskConstant(name, value, _consumer(model, name)) for name, value in found if value <= LIMIT]
+    readers, outputs = nodes_by_input(model.graph.node), {value.name for value in model.graph.output}
+    return [one for one in low if _masks(one.tensor, readers, outputs)]
+
+
+def _masks(name: str, readers: Mapping[str, Sequence[onnx.NodeProto]], outputs: set[str]) -> bool:
+    """Whether a tensor is added to, or selected into, what Softmax nodes read, and goes nowhere else."""
+    queue, seen = [name], set[str]()
+    while queue:
+        current = queue.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        following = [node for node in readers.get(current, ()) if node.op_type != "Softmax"]
+        lost = current in outputs or current not in readers
+        if lost or any(node.op_type not in _CARRIERS for node in following):
+            return False
+        queue += [output for node in following for output in node.output]
+    return True
 
 
 def replace_mask_constants(model: onnx.ModelProto, value: float = DEFAULT_VALUE) -> list[MaskConstant]:
-    """Raise every constant at or below `LIMIT` to `value`, in place; returns what was replaced."""
+    """Raise every mask constant at or below `LIMIT` to `value`, in place; returns what was replaced."""
     from onnx import numpy_helper
 
     found = find_mask_constants(model)

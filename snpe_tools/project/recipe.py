@@ -81,8 +81,7 @@ class Recipe(BaseModel):
     @field_validator("socs")
     @classmethod
     def _known_socs(cls, text: str) -> str:
-        """In the compiler's names, however the user wrote them."""
-        return ",".join(map(str, _parsed(text, parse_socs)))
+        return _checked(text, parse_socs)
 
     @property
     def parsed_precision(self) -> Precision:
@@ -101,15 +100,11 @@ class Recipe(BaseModel):
 
 
 def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours
-    _parsed(text, parse)
-    return text
-
-
-def _parsed(text: str, parse: Any) -> Any:  # noqa: ANN401 - any parser of ours, and what it makes
     try:
-        return parse(text)
+        parse(text)
     except SnpeToolsError as problem:
         raise ValueError(str(problem)) from problem
+    return text
 
 
 def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recipe:

@@ -10,10 +10,12 @@ from typing import Any
 import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import ConversionError
 from snpe_tools.core.files import require_file, scratch_folder, whole_file
+from snpe_tools.core.progress import say
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.dlc.edit.rename import graph_identifier
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
+from snpe_tools.graph.rewrites import repair_for_conversion
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.project.provenance import recorded
 from snpe_tools.toolchains import Conversion, Quantization, Toolchain
@@ -91,6 +93,10 @@ def conversion(
     proto = use_int32_inputs(load(model))
     if quantization:
         unshare_vectors(proto)
+    else:
+        proto, changes = repair_for_conversion(proto)
+        for change in changes:
+            say(f"  {change}")
     ready = folder / f"{graph}.onnx"
     job = Conversion(ready, model, graph, input_specs(proto), output_specs(proto), soc, target, quantization)
     save(proto, ready)

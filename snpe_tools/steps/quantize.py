@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snpe_tools.core.errors import UsageError
+from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
+from snpe_tools.graph.rewrites import prepare_for_htp
 from snpe_tools.graph.session import explained
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.project.provenance import recorded
@@ -54,7 +56,9 @@ def quantize(
     if options.precision.is_float:
         raise UsageError("fp16 needs no quantization.", "Convert the float ONNX model directly.")
     plan = checked_plan(options)
-    proto = use_int32_inputs(load(model))
+    proto, rewritten = prepare_for_htp(use_int32_inputs(load(model)))
+    for change in rewritten:
+        say(f"  {change}")
     unshare_vectors(proto)
     lint_constants(proto)
     warn_of_other_weights(proto, plan)
@@ -65,7 +69,7 @@ def quantize(
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
         simulator, settled = simulate(proto, options, calibrator(options, calibration, ranges))
-        changed = settled if options.precision.takes_plan else None
+        changed = settled if options.precision.takes_plan or rewritten else None
         made = write_quantized(simulator, target, len(calibration), changed)
         notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
     return made
@@ -77,7 +81,7 @@ def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
     Raises:
         OnnxError, TensorError: the model or the list cannot be used, or a tensor is NaN or infinite.
     """
-    proto = use_int32_inputs(load(model))
+    proto, _ = prepare_for_htp(use_int32_inputs(load(model)))
     with explained(model):
         found = Calibration(proto, read_list(input_list), native=native).observe()
     lint_constants(proto)

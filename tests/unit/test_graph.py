@@ -56,15 +56,32 @@ def test_mask_constants_are_found_and_named_with_their_reader() -> None:
 
 @pytest.mark.parametrize("value", [-np.inf, -1e4, -65504.0])
 def test_any_constant_at_or_below_the_limit_counts(value: float) -> None:
-    model = make_model(
-        [helper.make_node("Add", ["x", "c"], ["y"])],
-        {"x": (1, (2,))},
-        {"y": (2,)},
-        {"c": np.array([0, value], np.float32)},
-    )
+    nodes = [helper.make_node("Add", ["x", "c"], ["s"]), helper.make_node("Softmax", ["s"], ["y"])]
+    model = make_model(nodes, {"x": (1, (2,))}, {"y": (2,)}, {"c": np.array([0, value], np.float32)})
     assert len(replace_mask_constants(model)) == 1
     assert find_mask_constants(model) == []
-    assert _run(model, x=np.zeros(2, np.float32)).tolist() == [0, -100]
+    assert onnx.numpy_helper.to_array(model.graph.initializer[0]).tolist() == [0, -100]
+    assert _run(model, x=np.zeros(2, np.float32)).tolist() == pytest.approx([1, 0])
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("MatMul", ["x", "c"], ["y"])],
+        [("Max", ["x", "c"], ["y"])],
+        [("Add", ["x", "c"], ["y"])],
+        [("Where", ["m", "x", "c"], ["y"])],
+        [("Add", ["x", "c"], ["s"]), ("Softmax", ["s"], ["p"]), ("Add", ["s", "p"], ["y"])],
+        [("Max", ["x", "c"], ["s"]), ("Softmax", ["s"], ["y"])],
+    ],
+)
+def test_a_constant_that_is_no_mask_stays(nodes: list[tuple[str, list[str], list[str]]]) -> None:
+    constants = {"c": np.array([[0, -2e4], [1, 2]], np.float32), "m": np.array([[True, False]] * 2)}
+    made = [helper.make_node(*node) for node in nodes]
+    model = make_model(made, {"x": (1, (2, 2))}, {"y": (2, 2)}, constants)
+    before = model.SerializeToString()
+    assert replace_mask_constants(model) == []
+    assert model.SerializeToString() == before
 
 
 def test_integer_constants_and_ordinary_floats_are_left_alone() -> None:

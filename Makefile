@@ -64,7 +64,7 @@ help:
 	@echo 'Variables, as in `make dlc MODEL=mobilebert RANDOM=1 SOC=sm8550,sm8650`:'
 	@echo '  MODEL        a folder below Models/                                  (minilm-qa)'
 	@echo '  PRECISION    w8a8, w8a8-mixed, w8a16, w16a16 or fp16                 (w8a16)'
-	@echo '  SOC          SoCs to compile for, comma-separated                    (sm8650)'
+	@echo '  SOC          SoCs to compile for, comma-separated; also "Galaxy S24"   (sm8650)'
 	@echo '  SEQ          tokens per window                                       (384)'
 	@echo '  CHECKPOINT   checkpoint folder or hub name, for a model of your own'
 	@echo '  RANDOM       1: random weights of the model'\''s architecture'

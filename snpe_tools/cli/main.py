@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from snpe_tools._version import __version__
-from snpe_tools.cli import compare, devices, flow, inspect, net_run, reading, scoring, sdk, steps, training, tuning
+from snpe_tools.cli import (
+    compare,
+    devices,
+    flow,
+    inspect,
+    net_run,
+    reading,
+    scoring,
+    sdk,
+    socs,
+    steps,
+    training,
+    tuning,
+)
 from snpe_tools.cli.output import begin, finish
 from snpe_tools.core.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.core.progress import console, say
@@ -53,6 +66,7 @@ for command in (
     tuning.tune,
     devices.devices,
     devices.bench,
+    socs.socs,
     flow.doctor,
 ):
     app.command()(command)

@@ -1,6 +1,6 @@
 """Which NPU generations the emulator tells apart.
 
-Measured with QAIRT 2.51 on all 24 SoCs of `snpe_tools.core.socs`: models of five families give three sets of bits when
+Measured with QAIRT 2.51 on 24 SoCs of v68 to v81: models of five families give three sets of bits when
 quantized (v68 = v69, v73 = v75 = v79, v81) and two in fp16 (v69, and v73 to v81). SoCs of one architecture never
 differed. An integration test repeats it.
 """

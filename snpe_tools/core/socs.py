@@ -1,7 +1,6 @@
 """The Snapdragon SoCs that the offline compiler knows.
 
 Ids are `QNN_SOC_MODEL` values; names are the ones the compiler itself writes into cache records.
-Architectures follow Qualcomm's public documentation; `snpe-tools doctor` has no say in them.
 """
 
 from __future__ import annotations
@@ -14,9 +13,15 @@ from snpe_tools.core.errors import UsageError
 
 @dataclass(frozen=True)
 class Soc:
-    """One SoC: its name as in `--htp_socs`, QNN id, Hexagon architecture and marketing name.
+    """One SoC.
 
-    `compiles_float`: whether the offline compiler takes float operations for it; measured, SoC by SoC.
+    Attributes:
+        name: as in `--htp_socs`.
+        id: QNN's.
+        arch: Hexagon architecture, such as 75.
+        marketing: Qualcomm's name of the product; "" where it has none that is known here.
+        compiles_float: whether the offline compiler takes float operations for it.
+        vtcm: MiB of tightly coupled memory that a model may use at most; 0 where it is not known.
     """
 
     name: str
@@ -24,36 +29,91 @@ class Soc:
     arch: int
     marketing: str = ""
     compiles_float: bool = True
+    vtcm: int = 0
 
     def __str__(self) -> str:
         return self.name
 
 
+_FLOAT = (
+    ("sm8350", 30, 68, 4, "Snapdragon 888"),
+    ("sa8295", 39, 68, 8, "SA8295P"),
+    ("sa8540", 62, 68, 8, "SA8540P"),
+    ("sm8450", 36, 69, 8, "Snapdragon 8 Gen 1"),
+    ("sm8475", 42, 69, 8, "Snapdragon 8+ Gen 1"),
+    ("sm7450", 41, 69, 2, "Snapdragon 7 Gen 1"),
+    ("sxr2230p", 53, 69, 8, "Snapdragon XR2 Gen 2"),
+    ("sm8550", 43, 73, 8, "Snapdragon 8 Gen 2"),
+    ("qcs8550", 66, 73, 8, "Dragonwing QCS8550"),
+    ("sc8380xp", 60, 73, 8, "Snapdragon X Elite"),
+    ("sc8340xp", 120, 73, 8, ""),
+    ("iqx5121", 119, 73, 8, ""),
+    ("qcs9100", 77, 73, 8, "Dragonwing IQ-9100"),
+    ("sa8255", 52, 73, 8, "SA8255P"),
+    ("qcm8538", 89, 73, 8, ""),
+    ("sm8650", 57, 75, 8, "Snapdragon 8 Gen 3"),
+    ("qcs8300", 82, 75, 8, "Dragonwing IQ-8300"),
+    ("sa8620p", 67, 75, 8, "SA8620P"),
+    ("qcs8625", 90, 75, 8, ""),
+    ("sm8750", 69, 79, 8, "Snapdragon 8 Elite"),
+    ("cq8750s", 105, 79, 8, ""),
+    ("cq8725s", 104, 79, 8, ""),
+    ("sxr2330p", 75, 79, 8, ""),
+    ("sm8850", 87, 81, 8, "Snapdragon 8 Elite Gen 5"),
+    ("sm8845", 97, 81, 8, "Snapdragon 8 Gen 5"),
+    ("sc8480xp", 88, 81, 8, "Snapdragon X2 Elite"),
+    ("sm8850l", 92, 81, 8, ""),
+    ("sc8440xp", 94, 81, 8, ""),
+    ("sm7950", 123, 81, 4, ""),
+    ("sa8797", 72, 81, 16, "SA8797P"),
+    ("qcm8838", 99, 81, 8, ""),
+    ("qcs8845", 109, 81, 8, ""),
+    ("sm8975", 103, 85, 12, ""),
+    ("sm8975l", 112, 85, 8, ""),
+    ("sm8950", 113, 85, 8, ""),
+    ("sa8787", 114, 85, 16, "SA8787P"),
+)
+_INTEGER = (
+    ("sm7325", 35, 68, 2, "Snapdragon 778G"),
+    ("qcs6490", 93, 68, 2, "Dragonwing QCS6490"),
+    ("sm7350", 32, 68, 2, "Snapdragon 780G"),
+    ("sm7315", 38, 68, 2, ""),
+    ("sc8280x", 37, 68, 4, "Snapdragon 8cx Gen 3"),
+    ("sm7475", 54, 69, 4, "Snapdragon 7+ Gen 2"),
+    ("sm7550", 64, 73, 2, "Snapdragon 7 Gen 3"),
+    ("sm7675", 70, 73, 4, "Snapdragon 7+ Gen 3"),
+    ("sm7435", 61, 73, 2, "Snapdragon 7s Gen 2"),
+    ("sm7750", 86, 73, 4, "Snapdragon 7 Gen 4"),
+    ("sm7775", 91, 73, 4, ""),
+    ("sm6450", 50, 73, 2, "Snapdragon 6 Gen 1"),
+    ("sm6475", 76, 73, 2, "Snapdragon 6 Gen 3"),
+    ("sm6650", 74, 73, 2, "Snapdragon 6 Gen 4"),
+    ("sm8635", 68, 73, 4, "Snapdragon 8s Gen 3"),
+    ("sm7635", 73, 73, 2, "Snapdragon 7s Gen 3"),
+    ("sm8735", 85, 73, 8, "Snapdragon 8s Gen 4"),
+    ("qcm6690", 78, 73, 2, "Dragonwing QCM6690"),
+    ("ssg2115p", 46, 73, 2, "Snapdragon AR2 Gen 1"),
+    ("ssg2125p", 58, 73, 2, ""),
+    ("sxr1230p", 45, 73, 2, ""),
+    ("sar1165p", 100, 73, 2, ""),
+    ("sar1180p", 101, 73, 2, ""),
+    ("cq7790m", 102, 73, 4, ""),
+    ("sar2230p", 95, 81, 4, ""),
+    ("sw6100", 96, 81, 4, ""),
+    ("xrv7200", 110, 81, 4, ""),
+    ("xrv7205", 111, 81, 4, ""),
+)
+"""name, id, arch, MiB of VTCM, product. All but the last was measured with QAIRT 2.51: a small model was compiled for
+each id with the largest VTCM; name, architecture and VTCM were read back from the cache. A float model compiled, or
+was refused. What ExecuTorch and LiteRT publish of the same SoCs (`qc_schema.py`, `soc_table.h`) agrees. Products:
+qualcomm.com.
+"""
 _ALL = (
-    Soc("sm8350", 30, 68, "Snapdragon 888"),
-    Soc("sm7325", 35, 68, "Snapdragon 778G", compiles_float=False),
-    Soc("qcs6490", 93, 68, "Dragonwing QCS6490", compiles_float=False),
-    Soc("sa8295", 39, 68, "SA8295P"),
-    Soc("sm8450", 36, 69, "Snapdragon 8 Gen 1"),
-    Soc("sm8475", 42, 69, "Snapdragon 8+ Gen 1"),
-    Soc("sm7450", 41, 69, "Snapdragon 7 Gen 1"),
-    Soc("sxr2230p", 53, 69, "Snapdragon XR2 Gen 2"),
-    Soc("sm8550", 43, 73, "Snapdragon 8 Gen 2"),
-    Soc("qcs8550", 66, 73, "Dragonwing QCS8550"),
-    Soc("sm8635", 68, 73, "Snapdragon 8s Gen 3", compiles_float=False),
-    Soc("sm7635", 73, 73, "Snapdragon 7s Gen 3", compiles_float=False),
-    Soc("sm8735", 85, 73, "Snapdragon 8s Gen 4", compiles_float=False),
-    Soc("sc8380xp", 60, 73, "Snapdragon X Elite"),
-    Soc("qcs9100", 77, 73, "Dragonwing IQ-9100"),
-    Soc("qcm6690", 78, 73, "Dragonwing QCM6690", compiles_float=False),
-    Soc("ssg2115p", 46, 73, "Snapdragon AR2 Gen 1", compiles_float=False),
-    Soc("sm8650", 57, 75, "Snapdragon 8 Gen 3"),
-    Soc("qcs8300", 82, 75, "Dragonwing IQ-8300"),
-    Soc("sm8750", 69, 79, "Snapdragon 8 Elite"),
-    Soc("sm8850", 87, 81, "Snapdragon 8 Elite Gen 5"),
-    Soc("sm8845", 97, 81, "Snapdragon 8 Gen 5"),
-    Soc("sc8480xp", 88, 81, "Snapdragon X2 Elite"),
-    Soc("sa8797", 72, 81, "SA8797P"),
+    *(Soc(name, number, arch, product, vtcm=vtcm) for name, number, arch, vtcm, product in _FLOAT),
+    *(
+        Soc(name, number, arch, product, compiles_float=False, vtcm=vtcm)
+        for name, number, arch, vtcm, product in _INTEGER
+    ),
 )
 BY_NAME = {soc.name: soc for soc in _ALL}
 BY_ID = {soc.id: soc for soc in _ALL}
@@ -94,14 +154,26 @@ def check_fit(model: str, socs: Sequence[Soc], need: Need) -> None:
 
 
 def parse_socs(text: str) -> tuple[Soc, ...]:
-    """SoCs of a comma-separated list such as "sm8550,sm8650", in that order, each once.
+    """SoCs of a comma-separated list such as "sm8550,Galaxy S24", in that order, each once.
+
+    Names are the compiler's, Qualcomm's of a product, or those of phones and boards that `core.soc_names` lists.
 
     Raises:
         UsageError: an unknown or empty name.
     """
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in BY_NAME]
-    if unknown or not names:
-        what = f"Unknown SoC {unknown[0]!r}." if unknown else "No SoC was named."
-        raise UsageError(what, "Known SoCs: " + ", ".join(sorted(BY_NAME)) + ".")
-    return tuple(BY_NAME[name] for name in dict.fromkeys(names))
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("No SoC was named.", _KNOWN)
+    return tuple(dict.fromkeys(BY_NAME.get(name.lower()) or _by_product(name) for name in names))
+
+
+def _by_product(name: str) -> Soc:
+    from snpe_tools.core.soc_names import find, similar
+
+    if found := find(name):
+        return found
+    meant = similar(name)
+    raise UsageError(f"Unknown SoC {name!r}.", (f"Did you mean {' or '.join(meant)}? " if meant else "") + _KNOWN)
+
+
+_KNOWN = f"Known SoCs: {', '.join(sorted(BY_NAME))}. `snpe-tools socs` says what each is."

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from snpe_tools.core.errors import DeviceError
+from snpe_tools.core.soc_names import ALSO
 from snpe_tools.core.socs import BY_NAME, Soc
 from snpe_tools.devices.device import Device
 from snpe_tools.devices.shell import Script
@@ -41,13 +42,6 @@ shift
 for TOOL; do command -v "$TOOL" >/dev/null 2>&1 && say tool "$TOOL"; done
 true"""
 _MACHINE = re.compile(r"[A-Za-z0-9_]{1,32}")
-_ALIASES = {
-    "qcm6490": "qcs6490",
-    "qcm8550": "qcs8550",
-    "x1e80100": "sc8380xp",
-    "sa8775p": "qcs9100",
-}
-"""Names that a device gives itself, where the offline compiler has another for the same HTP."""
 _LONGEST = 200
 _PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
@@ -124,6 +118,6 @@ def _soc(name: str, compatible: str) -> tuple[str, Soc | None]:
     names = [name, *(part.partition(",")[2] for part in compatible.split() if part.startswith("qcom,"))]
     for one in names:
         plain = one.lower().partition("-")[0].strip()
-        if soc := BY_NAME.get(_ALIASES.get(plain, plain)):
+        if soc := BY_NAME.get(ALSO.get(plain, plain)):
             return one, soc
     return next((one for one in names if one), ""), None

@@ -94,7 +94,7 @@ def _call(job: Job) -> dict[str, Any]:
         "native_inputs": job.native_inputs,
         "native_outputs": job.native_outputs,
         "use_cache": job.use_cache,
-        "versions": {name: versions()[name] for name in shown},
+        "versions": {name: versions("run")[name] for name in shown},
     }
 
 

@@ -19,7 +19,6 @@ from snpe_tools.tasks.question_answering.inference import open_session
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class WrittenInputs:
     """An input list, the windows in it, and its number of raw bytes."""
 

@@ -9,6 +9,7 @@ Source: the AIMET documentation, "Encoding format specification"; files that `sn
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ Version = Literal["1.0.0", "0.6.1"]
 VERSIONS: tuple[Version, ...] = ("1.0.0", "0.6.1")
 _SECTIONS = ("activation_encodings", "param_encodings")
 _WIDEST = 32
+_TURNED = re.compile(r"(?:[_.](?:transposed?|permuted?|nhwc|nchw))+(?:_\d+)?$")
+"""What converters add to the name of a constant whose axes they exchange: `w_q_transpose`, `w_permute`, `w.nhwc`."""
 _LARGEST = 1 << 30
 
 
@@ -61,6 +64,11 @@ def parse_version(text: str) -> Version:
 def plain_name(name: str) -> str:
     """The name that the ONNX model gives a tensor, without what QDQ export and conversion add to it."""
     return name.removeprefix("QcQuantizeOp_").removesuffix("_q")
+
+
+def plain_weight_name(name: str) -> str:
+    """As `plain_name`, for static tensors: a conversion also names copies that it turns, such as `w_q_transpose`."""
+    return plain_name(_TURNED.sub("", name))
 
 
 def _convert(tensor: Tensor) -> AimetEncoding:

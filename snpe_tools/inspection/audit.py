@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from snpe_tools.dlc.model import Dlc
-from snpe_tools.inspection.aimet import AimetEncoding, encodings_of
+from snpe_tools.inspection.aimet import AimetEncoding, encodings_of, plain_name, plain_weight_name
 
 Verdict = Literal["applied", "changed", "ignored"]
 _DECORATIONS = ("{}", "{}_q", "QcQuantizeOp_{}_q", "{}_quantized", "{}_QuantizeLinear_Output")
@@ -55,15 +55,27 @@ def audit(dlc: Dlc, asked: list[AimetEncoding]) -> Audit:
     """Compare the encodings of a DLC with those that were asked for."""
     present = {row.name: row for row in encodings_of(dlc)}
     tensors = {name for graph in dlc.graphs for name in graph.tensors}
-    rows = [_judge(entry, present, tensors) for entry in asked]
+    turned = _turned(present.values())
+    rows = [_judge(entry, present, tensors, turned) for entry in asked]
     order = ("ignored", "changed", "applied")
-    taken = {row.tensor for row in rows}
+    taken = {row.tensor for row in rows} | {name for row in rows for name in turned.get(row.name, ())}
     unasked = tuple(name for name in present if name not in taken)
     return Audit(tuple(sorted(rows, key=lambda row: order.index(row.verdict))), unasked)
 
 
-def _judge(entry: AimetEncoding, present: Mapping[str, AimetEncoding], tensors: set[str]) -> Audited:
-    names = [decoration.format(entry.name) for decoration in _DECORATIONS]
+def _turned(present: Iterable[AimetEncoding]) -> dict[str, list[str]]:
+    """Copies of weights whose axes the converter exchanged, by the name of the weight."""
+    found: dict[str, list[str]] = {}
+    for row in present:
+        if row.is_parameter and (plain := plain_weight_name(row.name)) != plain_name(row.name):
+            found.setdefault(plain, []).append(row.name)
+    return found
+
+
+def _judge(
+    entry: AimetEncoding, present: Mapping[str, AimetEncoding], tensors: set[str], turned: Mapping[str, list[str]]
+) -> Audited:
+    names = [*(decoration.format(entry.name) for decoration in _DECORATIONS), *turned.get(entry.name, ())]
     tensor = next((name for name in names if name in present), "")
     if not tensor:
         known = next((name for name in names if name in tensors), "")

@@ -10,7 +10,14 @@ from typing import Any
 from snpe_tools.core.errors import DataError
 from snpe_tools.core.files import write_text
 from snpe_tools.dlc import open as open_dlc
-from snpe_tools.inspection.aimet import Version, encodings_of, plain_name, to_document
+from snpe_tools.inspection.aimet import (
+    AimetEncoding,
+    Version,
+    encodings_of,
+    plain_name,
+    plain_weight_name,
+    to_document,
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,12 @@ def extract(dlc: Path, target: Path | None, version: Version, *, onnx_names: boo
     if not rows:
         raise DataError(f"{dlc} holds no encodings: it is a float model.", "Quantize it: snpe-tools quantize.")
     if onnx_names:
-        rows = list({(name := plain_name(row.name)): replace(row, name=name) for row in rows}.values())
+        rows = list({(name := _onnx_name(row)): replace(row, name=name) for row in rows}.values())
     document = to_document(rows, version)
     if target is not None:
         write_text(target, json.dumps(document, indent=1) + "\n")
     return Extracted(document, len(rows))
+
+
+def _onnx_name(row: AimetEncoding) -> str:
+    return plain_weight_name(row.name) if row.is_parameter else plain_name(row.name)

@@ -5,7 +5,7 @@ Two files are the same only where every byte of them was compared, as what it me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -44,20 +44,18 @@ def unread_bytes(first: Dlc, second: Dlc) -> Iterator[tuple[str, str]]:
 
 
 def metadata_changes(first: Dlc, second: Dlc) -> Iterator[tuple[str, str, str]]:
-    """Entries of the metadata that differ, besides who wrote the file and when: their name, before and after."""
-    before, after = (_entries(dlc.metadata) for dlc in (first, second))
-    for key in dict.fromkeys([*before, *after]):
-        old, new = (side.get(key, "missing") for side in (before, after))
-        if old != new:
-            yield key, old[:_LONGEST], new[:_LONGEST]
+    """Entries of the metadata that differ, besides who wrote the file and when: their path, before and after."""
+    for name in dict.fromkeys([*first.metadata, *second.metadata]):
+        yield from _entries_apart(name, first.metadata.get(name), second.metadata.get(name))
 
 
-def _entries(metadata: Mapping[str, object]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for record, document in metadata.items():
-        content: Mapping[str, Any] = document if isinstance(document, dict) else {"text": document}
-        found |= {f"{record} {key}": str(value) for key, value in content.items() if key not in _SHOWN_AS_WRITTEN_BY}
-    return found
+def _entries_apart(path: str, old: Any, new: Any) -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - any JSON value
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys([*old, *new]):
+            if key not in _SHOWN_AS_WRITTEN_BY:
+                yield from _entries_apart(f"{path} {key}", old.get(key), new.get(key))
+    elif repr(old) != repr(new):
+        yield path, *("missing" if side is None else str(side)[:_LONGEST] for side in (old, new))  # type: ignore[misc]
 
 
 def _size(dlc: Dlc, name: str) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from snpe_tools.core.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need
+from snpe_tools.core.socs import BY_NAME, FLOAT_ARCH, OLDEST, WIDE_ARCH, Need, Soc
 from snpe_tools.dlc.model import Dlc, Graph, Node
 from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.loose import text
@@ -74,13 +75,23 @@ def _own_type(node: Node) -> str:
 def _htp(dlc: Dlc) -> list[Target]:
     """By Hexagon generation."""
     need = need_of(dlc)
-    unfit = [f"{soc} (v{soc.arch})" for soc in BY_NAME.values() if not need.fits(soc)]
+    unfit = [soc for soc in BY_NAME.values() if not need.fits(soc)]
     if not unfit:
         return [Target("HTP of every SoC that snpe-tools knows", why=need.why)]
     return [
         Target(f"HTP v{need.arch} and later ({len(BY_NAME) - len(unfit)} SoCs)", why=need.why),
-        Target(f"HTP of {', '.join(unfit)}", runs=False, why=f"they do not have {need.why}"),
+        Target(f"HTP of {', '.join(_grouped(unfit))}", runs=False, why=f"they do not have {need.why}"),
     ]
+
+
+def _grouped(unfit: Sequence[Soc]) -> Iterator[str]:
+    """SoCs for people: an architecture as a whole where all of its SoCs are meant, else each by its name."""
+    for arch in sorted({soc.arch for soc in unfit}):
+        names = sorted(soc.name for soc in unfit if soc.arch == arch)
+        if len(names) == sum(soc.arch == arch for soc in BY_NAME.values()):
+            yield f"every SoC of v{arch}"
+        else:
+            yield from (f"{name} (v{arch})" for name in names)
 
 
 def need_of(dlc: Dlc) -> Need:

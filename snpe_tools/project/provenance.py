@@ -10,18 +10,19 @@ import json
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256 as new_sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from snpe_tools._version import __version__
+from snpe_tools.core.errors import DataError
 from snpe_tools.core.files import sha256, size_of, write_text
+from snpe_tools.project.code import code_hash
 
 _PACKAGES = (
     "onnx",
@@ -60,12 +61,18 @@ class Provenance(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """A step about to run: its name, the files it reads, its settings, the files it writes."""
+    """A step about to run: its name, the files it reads, its settings, the files it writes.
+
+    Attributes:
+        code: modules that make the outputs, beside those that the step imports: a task's, such as
+            `tasks.question_answering.features`.
+    """
 
     step: str
     inputs: Mapping[str, Path]
     settings: Mapping[str, Any]
     outputs: Mapping[str, Path]
+    code: Sequence[str] = ()
 
     @property
     def file(self) -> Path:
@@ -92,12 +99,12 @@ def changes(request: Request) -> list[str]:
     reasons = [] if known.step == request.step else [f"the one that is there was made by another step: {known.step}"]
     reasons += _file_changes(known.inputs, request.inputs) + _file_changes(known.outputs, request.outputs)
     reasons += _differences("setting", known.settings, _plain(request.settings))
-    return reasons + _differences("version of", known.versions, versions())
+    return reasons + _differences("version of", known.versions, versions(request.step, request.code))
 
 
 def _file_changes(known: Mapping[str, FileRecord], now: Mapping[str, Path]) -> list[str]:
     if set(known) != set(now):
-        return ["its files are other ones"]
+        return ["the list of its files changed"]
     return [f"{now[name].name} changed" for name, record in known.items() if not _same(record, now[name])]
 
 
@@ -122,31 +129,55 @@ def _differences(what: str, known: Mapping[str, Any], now: Mapping[str, Any]) ->
     return [f"{what} {key} changed" for key in sorted({*known, *now}) if known.get(key) != now.get(key)]
 
 
-def record(request: Request, seconds: float, notes: Mapping[str, Any] | None = None) -> Provenance:
-    """Write the provenance of outputs that were just made."""
-    made = Provenance(
-        step=request.step,
-        inputs={name: _file_record(path) for name, path in request.inputs.items()},
-        settings=_plain(request.settings),
-        versions=versions(),
-        outputs={name: _file_record(path) for name, path in request.outputs.items()},
-        notes=dict(notes or {}),
-        seconds=round(seconds, 3),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    write_text(request.file, made.model_dump_json(indent=1) + "\n")
-    return made
+def recorded(
+    step: str, inputs: Mapping[str, Path], settings: Mapping[str, Any], outputs: Mapping[str, Path]
+) -> AbstractContextManager[dict[str, Any]]:
+    """`record`, for a command that was not asked by a build."""
+    return record(Request(step, inputs, settings, outputs))
 
 
 @contextmanager
-def recorded(
-    step: str, inputs: Mapping[str, Path], settings: Mapping[str, Any], outputs: Mapping[str, Path]
-) -> Iterator[dict[str, Any]]:
-    """Write the provenance of a step once its block has succeeded; notes go into the dictionary it yields."""
+def record(request: Request) -> Iterator[dict[str, Any]]:
+    """Write the provenance of a step once its block has succeeded; notes go into the dictionary it yields.
+
+    Inputs are hashed before the block reads them, and looked at again after it.
+
+    Raises:
+        DataError: an input changed meanwhile, so that nobody knows what the outputs were made from.
+    """
     started = time.perf_counter()
+    before = {name: (_marks(path), _file_record(path)) for name, path in request.inputs.items()}
     notes: dict[str, Any] = {}
     yield notes
-    record(Request(step, inputs, settings, outputs), time.perf_counter() - started, notes)
+    for name, (marks, known) in before.items():
+        _check_unchanged(request, request.inputs[name], marks, known)
+    made = Provenance(
+        step=request.step,
+        inputs={name: known for name, (_, known) in before.items()},
+        settings=_plain(request.settings),
+        versions=versions(request.step, request.code),
+        outputs={name: _file_record(path) for name, path in request.outputs.items()},
+        notes=notes,
+        seconds=round(time.perf_counter() - started, 3),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_text(request.file, made.model_dump_json(indent=1) + "\n")
+
+
+def _marks(path: Path) -> list[tuple[str, int, int, int, int]]:
+    """What changes when a file is written to or replaced: inode, bytes, and both times (ns), of each file."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
+
+
+def _check_unchanged(request: Request, path: Path, marks: object, known: FileRecord) -> None:
+    if path.exists() and (_marks(path) == marks or sha256(path) == known.sha256):
+        return
+    raise DataError(
+        f"{path} changed while {request.step} was reading it; {request.file.name} was not written.",
+        "Run the same command again once the file is complete.",
+    )
 
 
 def _file_record(path: Path) -> FileRecord:
@@ -160,34 +191,21 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def versions(step: str, code: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of all that shapes a step's artefact. Our own carries a hash of the step's code: a `git pull` counts.
+
+    Args:
+        code: modules that make the artefact beside those that the step imports; see `code.code_hash`.
+    """
+    return {"snpe-tools": f"{__version__}+{code_hash(step, tuple(code))}", **_installed()}
+
+
 @cache
-def versions() -> dict[str, str]:
-    """Versions of all that shapes an artefact. Our own carries a hash of its source, so that a `git pull` counts."""
-    found = {"snpe-tools": f"{__version__}+{_source_hash()}", "python": platform.python_version()}
+def _installed() -> dict[str, str]:
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "missing"
     return found
-
-
-_MAKE_NOTHING = {
-    "board", "cli", "devices", "execution", "layerwise", "reporting", "scoring", "training", "tuning",
-    "bench.py", "choices.py", "compare.py", "compare_layers.py", "distill.py", "doctor.py", "dry_run.py", "explain.py",
-    "qat.py", "report.py", "score.py", "score_logits.py", "train.py", "tune.py", "tune_confirm.py", "validation.py",
-}  # fmt: skip
-"""Modules and packages that print, train or measure: a change there leaves every artefact as it is."""
-
-
-def _source_hash() -> str:
-    """Of the code that makes artefacts."""
-    root = Path(__file__).parents[1]
-    digest = new_sha256()
-    for file in _sources(root):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _sources(root: Path) -> Sequence[Path]:
-    return sorted(file for file in root.rglob("*.py") if not _MAKE_NOTHING & set(file.relative_to(root).parts))

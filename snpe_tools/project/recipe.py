@@ -81,7 +81,8 @@ class Recipe(BaseModel):
     @field_validator("socs")
     @classmethod
     def _known_socs(cls, text: str) -> str:
-        return _checked(text, parse_socs)
+        """In the compiler's names, however the user wrote them."""
+        return ",".join(map(str, _parsed(text, parse_socs)))
 
     @property
     def parsed_precision(self) -> Precision:
@@ -100,11 +101,15 @@ class Recipe(BaseModel):
 
 
 def _checked(text: str, parse: Any) -> str:  # noqa: ANN401 - any parser of ours
+    _parsed(text, parse)
+    return text
+
+
+def _parsed(text: str, parse: Any) -> Any:  # noqa: ANN401 - any parser of ours, and what it makes
     try:
-        parse(text)
+        return parse(text)
     except SnpeToolsError as problem:
         raise ValueError(str(problem)) from problem
-    return text
 
 
 def load_recipe(model: str, models: Path, overrides: Mapping[str, Any]) -> Recipe:

@@ -123,9 +123,9 @@ def _run(request: Request, action: Action) -> Done:
         say(f"{request.step}: {artefact} ({reasons[0]}{', …' if len(reasons) > 1 else ''})")
         started = time.perf_counter()
         request.file.unlink(missing_ok=True)
-        notes = action()
+        with record(request) as notes:
+            notes.update(action())
         seconds = time.perf_counter() - started
-        record(request, seconds, notes)
     return Done(request.step, artefact, size_of(artefact), seconds, not reasons)
 
 

@@ -31,7 +31,7 @@ def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request
     if recipe.train:
         sources = {"onnx": space.onnx, "dynamic": space.dynamic, "tokenizer": space.tokenizer}
         sources["questions"] = recipe.train_file
-    step = "train" if recipe.train else "quantize"
+    step = "qat" if recipe.train else "quantize"
     return Request(step, sources, quantization_settings(recipe, space, precision), outputs)
 
 

@@ -174,7 +174,7 @@ def _origin(dlc: Path, soc: Soc, source: str) -> dict[str, Any]:
             "qairt": QAIRT_BUILD,
             "soc": soc.name,
             "dlc_sha256": sha256(dlc),
-            "versions": versions(),
+            "versions": versions("bundle"),
             "repeat": "qnn-net-run --dlc_path <graph>.dlc --backend libQnnHtp.so --input_list input_list.txt "
             "--use_native_input_files --use_native_output_files",
         },

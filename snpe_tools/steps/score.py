@@ -181,7 +181,9 @@ def _document(recipe: Recipe, dataset: str, questions: int, scores: Scores) -> d
         "questions": questions,
         "precision": recipe.precision,
         "runtime": {
-            name: version for name, version in versions().items() if name.startswith(("onnxruntime", "aimet", "snpe"))
+            name: version
+            for name, version in versions("score").items()
+            if name.startswith(("onnxruntime", "aimet", "snpe"))
         },
         "soc": recipe.socs,
         "sequence_length": recipe.sequence_length,

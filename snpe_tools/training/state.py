@@ -31,7 +31,9 @@ def identity(settings: BaseModel, *sources: Path | str, choices: str = "") -> st
     """
     decisive = settings.model_dump(mode="json", exclude=_NOT_DECISIVE)
     contents = [sha256(Path(source)) if Path(source).exists() else str(source) for source in sources]
-    text = json.dumps([decisive, contents, choices, versions()["torch"], versions()["transformers"]], sort_keys=True)
+    text = json.dumps(
+        [decisive, contents, choices, versions("train")["torch"], versions("train")["transformers"]], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -79,7 +79,7 @@ def write_trained(
             **facts,
             "questions_by_source": dict(task.sources),
             "hardware": describe(model, settings),
-            "versions": versions(),
+            "versions": versions("train"),
             "loss": {measure: [round(loss, 4) for loss in values] for measure, values in trained.losses.items()},
         }
         write_json(folder / LOG, document)

@@ -84,7 +84,7 @@ def search_key(files: Sequence[str], asked: Sequence[Sequence[Question]], *, per
 
     The bound is not among them: it only decides which trial is chosen.
     """
-    parts = (_FORMAT, *files, [list(part) for part in asked], per_channel, versions())
+    parts = (_FORMAT, *files, [list(part) for part in asked], per_channel, versions("tune"))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -167,7 +167,7 @@ def test_which_soc_is_meant() -> None:
     assert choose_soc(COMPUTER, sm8550, fallback=DEFAULT) == sm8550
     assert choose_soc(COMPUTER, None, fallback=DEFAULT) == DEFAULT
     assert choose_soc(replace(PHONE, soc=None), sm8550, fallback=DEFAULT) == sm8550
-    with pytest.raises(UsageError, match="calls its SoC 'SM8650', which is none we know"):
+    with pytest.raises(UsageError, match="calls its SoC 'SM8650', which is not a known one"):
         choose_soc(replace(PHONE, soc=None), None, fallback=DEFAULT)
 
 

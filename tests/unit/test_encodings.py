@@ -22,7 +22,10 @@ from snpe_tools.inspection.audit import audit
 from snpe_tools.inspection.extract import extract
 from tests.dlc_files import (
     F32,
+    S8,
     TENSORS,
+    U8,
+    encoding4,
     model4,
     node4,
     records41,
@@ -99,6 +102,22 @@ def test_the_audit_knows_the_names_that_quantization_gives(tmp_path: Path) -> No
         (row,) = audit(opened, [AimetEncoding("x", 8, (0.25,), (-128,), symmetric=False)]).rows
         assert (row.verdict, row.tensor) == ("applied", "x_q")
     assert [plain_name(name) for name in ("x_q", "QcQuantizeOp_x_q", "x")] == ["x", "x", "x"]
+
+
+@pytest.mark.parametrize("name", ["w_q_transpose", "w_transpose", "w_permute", "w_q_transpose_1"])
+def test_the_audit_knows_a_transposed_weight(tmp_path: Path, name: str) -> None:
+    """MatMul by a weight becomes FullyConnected by its transpose, whose name is another."""
+    tensors = [tensor4("x", 0, U8, [1, 4], encoding4([0.25], [-128])),
+               tensor4(name, 4, S8, [2, 4], encoding4([0.5, 0.25], [0, 0], axis=0))]  # fmt: skip
+    with dlc.open(write_zip(tmp_path / "m.dlc", {"model": model4([], tensors)})) as opened:
+        asked = [AimetEncoding("x", 8, (0.25,), (-128,), symmetric=False),
+                 AimetEncoding("w", 8, (0.5, 0.25), (-128, -128), symmetric=True, is_parameter=True)]  # fmt: skip
+        found = audit(opened, asked)
+        assert (found.counts()["applied"], found.unasked) == (2, ())
+        assert next(row.tensor for row in found.rows if row.name == "w") == name
+    names = {entry["name"] for section in ("activation_encodings", "param_encodings")
+             for entry in extract(tmp_path / "m.dlc", None, "1.0.0", onnx_names=True).document[section]}  # fmt: skip
+    assert names == {"x", "w"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from snpe_tools.core.errors import RecipeError, UsageError
 from snpe_tools.core.precision import Precision
+from snpe_tools.core.soc_names import ALSO, DEVICES, find, note, plain
 from snpe_tools.core.socs import BY_ID, BY_NAME, parse_socs
 from snpe_tools.project.recipe import Recipe, load_recipe
 
@@ -38,6 +39,39 @@ def test_socs_parse_in_order_without_repeats() -> None:
 def test_unknown_socs_are_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(UsageError, match="sm8650, sm8735"):
         parse_socs(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Galaxy S24", "sm8650"), ("s24", "sm8650"), ("Samsung Galaxy S25 Ultra", ""), ("8 Gen 1", "sm8450"),
+        ("8+ gen 1", "sm8475"), ("Snapdragon 8 Elite", "sm8750"), ("snapdragon-8-elite-gen-5", "sm8850"),
+        ("X Elite", "sc8380xp"), ("RB3 Gen 2", "qcs6490"), ("QCM6490", "qcs6490"), ("sa8775p", "qcs9100"),
+    ],
+)  # fmt: skip
+def test_socs_by_the_names_of_products(text: str, name: str) -> None:
+    if not name:
+        with pytest.raises(UsageError, match="Did you mean Galaxy S25 Ultra"):
+            parse_socs(text)
+        return
+    assert [soc.name for soc in parse_socs(f"{text},{name}")] == [name]
+
+
+def test_every_name_of_a_product_is_one_socs() -> None:
+    names = [plain(device) for devices in DEVICES.values() for device in devices]
+    names += [plain(soc.marketing) for soc in BY_NAME.values() if soc.marketing]
+    assert len(names) == len(set(names))
+    assert {*DEVICES, *ALSO.values()} <= BY_NAME.keys()
+    assert not ALSO.keys() & BY_NAME.keys()
+    for soc, devices in DEVICES.items():
+        assert {find(device) for device in devices} == {BY_NAME[soc]}
+    assert "Exynos" in note("S24")
+    assert not note("sm8650")
+
+
+def test_a_recipe_keeps_the_compilers_names() -> None:
+    given = {"checkpoint": "folder", "socs": "Galaxy S24, SM8550"}
+    assert load_recipe("mine", ROOT / "Models", given).socs == "sm8650,sm8550"
 
 
 def test_every_shipped_recipe_is_valid() -> None:

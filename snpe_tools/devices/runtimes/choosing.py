@@ -80,5 +80,9 @@ def choose_soc(facts: Facts, asked: Soc | None, *, fallback: Soc) -> Soc:
         return asked or fallback
     if asked:
         return asked
-    said = f"calls its SoC {facts.soc_name!r}, which is none we know" if facts.soc_name else "does not say its SoC"
-    raise UsageError(f"The device {said}.", "Name the one with the same HTP: --soc sm8550.")
+    said = f"calls its SoC {facts.soc_name!r}, which is not a known one" if facts.soc_name else "does not say its SoC"
+    raise UsageError(
+        f"The device {said}.",
+        "Find its Hexagon version (the product page, or libQnnHtpV*Skel.so in /vendor/lib/rfsa/adsp), look for a SoC "
+        "of the same version in `snpe-tools socs`, and name it: --soc sm8550 (SOC=sm8550).",
+    )

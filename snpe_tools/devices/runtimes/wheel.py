@@ -22,6 +22,8 @@ from snpe_tools.qnn.library import RUNTIME_PIN, library_folder
 _VERSION = RUNTIME_PIN["onnxruntime-qnn"]
 _CORE = ("libQnnHtp.so", "libQnnSystem.so")
 _WANTED = re.compile(r"libQnn(Htp|System|HtpPrepare|HtpV\d{2,3}(Stub|Skel))\.so")
+ARCHS = (68, 69, 73, 75, 79, 81)
+"""Hexagon architectures whose stub and skel the wheel for AArch64 holds."""
 _LARGEST = 1 << 30
 _WHEEL = {"implementation": "cp", "python-version": "3.11", "platform": "manylinux_2_34_aarch64"}
 _BY_HAND = (

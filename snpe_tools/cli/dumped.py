@@ -1,22 +1,25 @@
-"""`score --logits`: logits that others dumped."""
+"""`score --logits` and `score --predictions`: logits and answers that others computed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snpe_tools.cli.output import decibel, finish, table
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.project.recipe import Recipe
     from snpe_tools.scoring.gate import Scores
+
+_TOKENIZER = "tokenizer.json"
+_NAMED = 5
+"""Ids that are shown."""
 
 
 def score_dumped(
     folders: list[Path],
-    recipe: Recipe,
-    root: Path,
+    given: Mapping[str, Any],
     layout: Path | None,
     data: str,
     questions: int,
@@ -24,15 +27,15 @@ def score_dumped(
     *,
     as_json: bool,
 ) -> None:
-    """Score folders of logits; the recipe gives the tokenizer and the length where no layout does."""
-    from snpe_tools.project.workspace import Workspace
+    """Score folders of logits; the recipe, if there is one, gives the tokenizer and the length where no layout does."""
     from snpe_tools.steps.score_logits import score_logits
 
+    tokenizer, length = _tokenizer_and_length(given)
     scores = score_logits(
         folders,
-        Workspace(root, recipe.name).tokenizer,
+        tokenizer,
         layout=layout,
-        length=recipe.sequence_length,
+        length=length,
         data=data,
         questions=questions,
         max_drop=max_drop,
@@ -40,6 +43,61 @@ def score_dumped(
     _show(scores)
     finish({"dataset": data or "shipped", "stages": scores.as_dicts(), "pairs": scores.pairs}, as_json=as_json)
     scores.check()
+
+
+def _tokenizer_and_length(given: Mapping[str, Any]) -> tuple[Path | None, int]:
+    """What the options say; outside a clone there may be no recipe."""
+    from snpe_tools.cli.options import chosen_recipe
+    from snpe_tools.core.errors import RecipeError
+    from snpe_tools.project.recipe import Recipe
+    from snpe_tools.project.workspace import Workspace
+
+    checkpoint = Path(given["checkpoint"]) if given["checkpoint"] else None
+    if checkpoint and (checkpoint / _TOKENIZER).is_file():
+        return checkpoint / _TOKENIZER, given["seq"] or Recipe.model_fields["sequence_length"].default
+    try:
+        recipe = chosen_recipe(given)
+    except RecipeError:
+        return None, given["seq"] or Recipe.model_fields["sequence_length"].default
+    workspace = Workspace(given["root"], recipe.name)
+    places = (workspace.tokenizer, workspace.folder / "checkpoint" / _TOKENIZER)
+    return next((place for place in places if place.is_file()), None), recipe.sequence_length
+
+
+def score_predicted(file: Path, data: str, questions: int, *, as_json: bool) -> None:
+    """Score a prediction file as the official SQuAD script does."""
+    from snpe_tools.scoring.significance import interval
+    from snpe_tools.tasks.question_answering.prediction_file import load_predictions, score_predictions
+    from snpe_tools.tasks.question_answering.squad import evaluation_file, load_questions
+
+    asked = load_questions(evaluation_file(data))[: questions or None]
+    found = score_predictions(asked, load_predictions(file))
+    ends = interval(found.f1_each)
+    row = (str(len(asked)), f"{found.f1:.3f}", "{:.1f} … {:.1f}".format(*ends), f"{found.em:.3f}",
+           str(len(found.missing)), str(len(found.unknown)))  # fmt: skip
+    table(("questions", "F1", "95 % interval", "EM", "without prediction", "of other questions"), [row])
+    say(f"By the rules of SQuAD {'v2.0' if found.v2 else 'v1.1'}.{_missing(found.missing)}")
+    finish(
+        {
+            "dataset": data or "shipped",
+            "predictions": file,
+            "questions": len(asked),
+            "f1": found.f1,
+            "f1_interval": ends,
+            "em": found.em,
+            "missing": found.missing,
+            "unknown": found.unknown,
+            "rules": "2.0" if found.v2 else "1.1",
+        },
+        as_json=as_json,
+    )
+
+
+def _missing(ids: Sequence[str]) -> str:
+    if not ids:
+        return ""
+    more = f" and {len(ids) - _NAMED} more (--json lists all)" if len(ids) > _NAMED else ""
+    return f" {len(ids)} questions have no prediction and count 0: {', '.join(ids[:_NAMED])}{more}."
 
 
 def _show(scores: Scores) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snpe_tools.cli import options
-from snpe_tools.cli.dumped import score_dumped
+from snpe_tools.cli.dumped import score_dumped, score_predicted
 from snpe_tools.cli.output import decibel, finish, seconds, size, table
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
@@ -31,6 +31,9 @@ DumpedLogits = Annotated[
 ]
 LogitsLayout = Annotated[
     Path | None, typer.Option(help="TOML that says which file of --logits is what; see docs/accuracy.md.")
+]
+Predictions = Annotated[
+    Path | None, typer.Option(help='Score predicted answers instead: JSON {"id": "text"}, as the SQuAD scripts take.')
 ]
 
 
@@ -62,6 +65,7 @@ def score(
     timeout: options.Timeout = 0,
     logits: DumpedLogits = None,
     layout: LogitsLayout = None,
+    predictions: Predictions = None,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
@@ -72,12 +76,10 @@ def score(
     from snpe_tools.execution.on_device import Wish
 
     targets, count = parse_targets(device), options.parse_questions(questions)
-    recipe = options.chosen_recipe(given)
-    if logits:
-        if device != "host":
-            raise UsageError("--logits scores what is there; no device is asked.", "Leave --device out, or --logits.")
-        score_dumped(logits, recipe, root, layout, data, count or 0, max_drop, as_json=as_json)
+    if logits or predictions:
+        _score_what_is_there(given, count or 0)
         return
+    recipe = options.chosen_recipe(given)
     scored = run_score(
         recipe,
         root,
@@ -92,6 +94,20 @@ def score(
     _show_scores(scored)
     finish(scored.document, as_json=as_json)
     scored.scores.check()
+
+
+def _score_what_is_there(given: Mapping[str, Any], questions: int) -> None:
+    logits, predictions = given["logits"], given["predictions"]
+    if logits and predictions:
+        raise UsageError("--logits and --predictions are two things to score.", "Name one of them.")
+    if given["device"] != "host":
+        option = "--logits" if logits else "--predictions"
+        raise UsageError(f"{option} scores what is there; no device is asked.", f"Leave --device out, or {option}.")
+    if predictions:
+        score_predicted(predictions, given["data"], questions, as_json=given["as_json"])
+    else:
+        score_dumped(logits, given, given["layout"], given["data"], questions, given["max_drop"],
+                     as_json=given["as_json"])  # fmt: skip
 
 
 def _show_scores(scored: Scored) -> None:

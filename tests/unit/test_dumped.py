@@ -162,6 +162,51 @@ def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         score_logits([tmp_path, tmp_path / "other"], TOKENIZER)
 
 
+@pytest.mark.parametrize("write", [_stacked_npy, _one_tensor_each, _by_question])
+def test_transposed_logits_are_read_along_the_other_axis_and_that_is_said(
+    windows: Windows,
+    tmp_path: Path,
+    write: Callable[[Path, FloatArray, Windows], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = write(tmp_path, _right(windows), windows)
+    text = text.replace("axis = 0", "axis = 1") if "axis" in text else f"{text}\naxis = 0"
+    (tmp_path / "layout.toml").write_text(f"{text}\nsequence_length = {LENGTH}\n")
+    scores = score_logits([tmp_path], TOKENIZER, questions=COUNT)
+    assert scores.stages[0].f1 == 100
+    assert f"the logits in {tmp_path} look transposed" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_logits_without_sense_along_either_axis_are_read_as_the_layout_says(
+    windows: Windows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).normal(size=(len(windows), LENGTH, 2)).astype(np.float32)
+    noise.tofile(tmp_path / "all.bin")
+    found = read_logits(tmp_path, Layout(logits="all.bin", sequence_length=LENGTH), windows)
+    np.testing.assert_array_equal(found.start, noise[:, :, 0])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_without_a_layout_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "logits.bin").write_bytes(bytes(8))
+    with pytest.raises(TensorError, match=r"has no layout\.toml") as caught:
+        score_logits([tmp_path], None)
+    assert str(tmp_path / "layout.toml") in str(caught.value.hint)
+
+
+def test_outside_a_clone_the_layout_or_the_checkpoint_names_the_tokenizer(windows: Windows, tmp_path: Path) -> None:
+    folder = tmp_path / "logits"
+    folder.mkdir()
+    text = _stacked_npy(folder, _right(windows), windows)
+    (folder / "layout.toml").write_text(f"{text}\nsequence_length = {LENGTH}\n")
+    command = ["score", "--questions", str(COUNT), "--json", "--root", str(tmp_path), "--logits", str(folder)]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, UsageError)
+    assert "No tokenizer is known" in str(refused.exception)
+    named = CliRunner().invoke(app, [*command, "--checkpoint", str(TOKENIZER.parent)])
+    assert json.loads(named.stdout)["stages"][0]["f1"] == 100
+
+
 @pytest.mark.parametrize(
     "pattern", ["/etc/passwd", "../a", "{other}", "{window!r}", "{window.real}", "{window:>9999d}"]
 )

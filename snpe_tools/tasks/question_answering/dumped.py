@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from snpe_tools.core.errors import TensorError
 from snpe_tools.core.files import read_toml, require_file
+from snpe_tools.core.progress import say
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.core.validation import validated
 from snpe_tools.tasks.question_answering.answers import FloatArray
@@ -24,6 +25,7 @@ from snpe_tools.tasks.question_answering.features import (
     make_windows,
 )
 from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.logits_axis import looks_transposed, shares_of_answers
 from snpe_tools.tasks.question_answering.squad import Question
 
 LAYOUT_NAME = "layout.toml"
@@ -120,13 +122,57 @@ def cut(questions: list[Question], layout: Layout, tokenizer: Path) -> Windows:
 def read_logits(folder: Path, layout: Layout, windows: Windows) -> Logits:
     """Logits of all windows; their time is not known (NaN).
 
+    One tensor for both is read along the other axis where it only fits, or only makes sense, that way; that is said.
+
     Raises:
         TensorError: a file is missing, is no npy file, or has another size than the windows need.
     """
-    shape = (windows.length,) if not layout.logits else ((2, windows.length), (windows.length, 2))[layout.axis]
-    found = [_column(folder, pattern, layout, windows, shape) for pattern in layout.patterns]
-    start, end = np.moveaxis(found[0], 1 + layout.axis, 0) if layout.logits else found
+    if layout.logits:
+        start, end = _along_the_right_axis(folder, layout, windows)
+    else:
+        start, end = (_column(folder, pattern, layout, windows, (windows.length,)) for pattern in layout.patterns)
     return Logits(np.ascontiguousarray(start), np.ascontiguousarray(end), float("nan"))
+
+
+def _along_the_right_axis(folder: Path, layout: Layout, windows: Windows) -> tuple[FloatArray, FloatArray]:
+    other = layout.model_copy(update={"axis": 1 - layout.axis})
+    try:
+        given = _both(folder, layout, windows)
+    except TensorError as problem:
+        try:
+            turned = _both(folder, other, windows)
+        except TensorError:
+            raise problem from None
+        _say_turned(folder, layout, "have the shape of the other axis")
+        return turned
+    turned = _both_or(folder, other, windows, given)
+    share, there = shares_of_answers(given, turned, windows)
+    if looks_transposed(share, there):
+        _say_turned(folder, layout, f"make an answer in {100 * share:.0f} % of the windows, and in {100 * there:.0f} % "
+                    "along the other axis")  # fmt: skip
+        return turned
+    return given
+
+
+def _both_or(
+    folder: Path, layout: Layout, windows: Windows, given: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """As `_both`, or `given` where the files do not fit (npy files say their shape)."""
+    try:
+        return _both(folder, layout, windows)
+    except TensorError:
+        return given
+
+
+def _both(folder: Path, layout: Layout, windows: Windows) -> tuple[FloatArray, FloatArray]:
+    shape = ((2, windows.length), (windows.length, 2))[layout.axis]
+    start, end = np.moveaxis(_column(folder, layout.logits, layout, windows, shape), 1 + layout.axis, 0)
+    return start, end
+
+
+def _say_turned(folder: Path, layout: Layout, why: str) -> None:
+    say(f"WARNING: the logits in {folder} look transposed: they {why}. They are read with axis = {1 - layout.axis} "
+        f"instead of {layout.axis}.\n  → Write axis = {1 - layout.axis} into the layout.")  # fmt: skip
 
 
 def _column(folder: Path, pattern: str, layout: Layout, windows: Windows, shape: tuple[int, ...]) -> FloatArray:

@@ -9,6 +9,7 @@ CALIBRATION ?=
 WINDOWS     ?=
 METHOD      ?=
 PER_TENSOR  ?=
+CHECK       ?=
 CHECKPOINT  ?=
 RANDOM      ?=
 DATA        ?=
@@ -41,7 +42,7 @@ RECIPE_OPTIONS = --model $(call quote,$(MODEL)) $(call option,--precision,$(PREC
 	$(call option,--train,$(TRAIN)) \
 	$(call option,--toolchain,$(TOOLCHAIN)) $(call option,--quantizer,$(QUANTIZER)) \
 	$(call option,--sdk-tools,$(SDK_TOOLS)) $(call option,--sdk-python,$(SDK_PYTHON)) $(if $(call yes,$(RANDOM)),--random) \
-	$(if $(call yes,$(PER_TENSOR)),--per-tensor)
+	$(if $(call yes,$(PER_TENSOR)),--per-tensor) $(if $(filter 0 no false,$(CHECK)),--no-check)
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE)) $(call option,--profile,$(PROFILE)) \
 	$(call option,--timeout,$(TIMEOUT)) \
@@ -72,6 +73,7 @@ help:
 	@echo '  WINDOWS      calibration windows                                     (64)'
 	@echo '  METHOD       min-max, mse or percentile                              (min-max)'
 	@echo '  PER_TENSOR   1: one weight encoding per tensor instead of one per channel'
+	@echo '  CHECK        0: a new DLC is not run beside its ONNX model           (it is, once, on the emulator)'
 	@echo '  TRAIN        to train the quantized model: questions, or "shipped"   (none: ranges are only observed)'
 	@echo '  DATA         questions: SQuAD v1.1/v2.0 JSON, or squad               (shipped)'
 	@echo '  QUESTIONS    questions for every stage: a number, or all             (a fixed sample on the emulator)'

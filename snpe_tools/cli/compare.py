@@ -98,7 +98,7 @@ def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
     say("")
     for model, where in zip((found.first, found.second), found.runtimes, strict=True):
         say(f"{model} ran on {where}.")
-    say(f"\n{_divergence(found)}")
+    say(f"\n{found.verdict()}")
     matched = f"{len(found.layers)} tensors matched, {found.renamed} of them under other names"
     say(f"{matched}, {found.moved} with moved axes.")
     for count, words in (
@@ -111,19 +111,9 @@ def _show_layers(found: LayerComparison, top: int, *, everything: bool) -> None:
             say(f"{len(count)} {words}, and were not compared: {', '.join(count[:_SHOWN_NAMES])}{more}")
 
 
-def _divergence(found: LayerComparison) -> str:
-    for row in found.layers:
-        if row.tensor == found.diverged:
-            bad = f", {row.not_finite[1]} NaN/Inf" if row.not_finite[1] else ""
-            return (
-                f"The first op that diverges (below {found.threshold_db:g} dB): {row.op} {row.node}, {row.shape}, "
-                f"{decibel(row.sqnr_db)} dB, range [{row.low:.4g}, {row.high:.4g}]{bad}: {row.cause}."
-            )
-    return f"No op diverges: every tensor that was matched keeps {found.threshold_db:g} dB or more."
-
-
 def _op_row(row: LayerDifference) -> tuple[str, ...]:
-    return row.op, row.tensor, row.cause, decibel(row.input_db), decibel(row.sqnr_db)
+    reads = decibel(row.input_db) if row.inputs_compared or row.input_db is not None else "not compared"
+    return row.op, row.tensor, row.cause, reads, decibel(row.sqnr_db)
 
 
 def _show_all(found: LayerComparison) -> None:

@@ -33,7 +33,7 @@ from snpe_tools.core.progress import console, say
 _INTERRUPTED = 130
 _ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
-_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 130 interrupted."  # noqa: E501
+_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 10 a model computes something else, 130 interrupted."  # noqa: E501
 
 app = typer.Typer(
     no_args_is_help=True,

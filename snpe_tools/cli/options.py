@@ -35,6 +35,10 @@ Calibration = Annotated[str | None, typer.Option("--calibration", help="SQuAD JS
 Windows = Annotated[int | None, typer.Option("--windows", help="Calibration windows, evenly spread.")]
 Method = Annotated[str | None, typer.Option("--method", help="Calibration: min-max, mse or percentile.")]
 PerChannel = Annotated[bool | None, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")]
+Check = Annotated[
+    bool | None,
+    typer.Option("--check/--no-check", help="Run each new DLC once on the emulator beside its ONNX model."),
+]
 Toolchain = Annotated[
     str | None, typer.Option("--toolchain", help="Who makes the DLC: pypi (ONNX Runtime QNN) or sdk (SNPE, QAIRT).")
 ]
@@ -140,12 +144,21 @@ def choose_toolchain(name: str | None, sdk_tools: str | None, sdk_python: str | 
     return choose(name or "auto", sdk_python=sdk_python or "", sdk_tools=parse_family(sdk_tools or ""))
 
 
-def sdk_quantization(inputs: Path | None, encodings: Path | None, precision: str) -> Quantization | None:
+def sdk_quantization(
+    toolchain: ToolchainProtocol, inputs: Path | None, encodings: Path | None, precision: str | None
+) -> Quantization | None:
     """What the SDK is to quantize with; None leaves the model as it is.
 
     Raises:
-        UsageError: encodings without inputs, or fp16 with them.
+        UsageError: encodings without inputs, fp16 with them, or a precision or encodings without the SDK.
     """
+    if toolchain.reads_qdq and (encodings or precision):
+        raise UsageError(
+            "ONNX Runtime QNN reads quantized models as QDQ, and quantizes nothing itself.",
+            "Quantize first: snpe-tools quantize; or add --toolchain sdk.",
+        )
+    if toolchain.reads_qdq:
+        return None
     if not inputs:
         if encodings:
             raise UsageError("--encodings needs --inputs.", "Tensors without an encoding get one from the inputs.")
@@ -154,7 +167,7 @@ def sdk_quantization(inputs: Path | None, encodings: Path | None, precision: str
     from snpe_tools.quantization.simulator import QuantizationOptions
     from snpe_tools.toolchains import Quantization
 
-    bits = Precision.parse(precision)
+    bits = Precision.parse(precision or "w8a16")
     if bits.is_float:
         raise UsageError("fp16 needs no quantization.", "Leave --inputs out.")
     return Quantization(QuantizationOptions(bits), inputs, encodings)

@@ -47,6 +47,7 @@ def score(
     windows: options.Windows = None,
     method: options.Method = None,
     per_channel: options.PerChannel = None,
+    check: options.Check = None,
     toolchain: options.Toolchain = None,
     quantizer: options.Quantizer = None,
     sdk_tools: options.SdkTools = None,

@@ -129,30 +129,41 @@ def convert(
     sdk_tools: options.SdkTools = None,
     sdk_python: options.SdkPython = None,
     inputs: Annotated[
-        Path | None, typer.Option("--inputs", "-i", help="With the SDK: calibration inputs, to quantize a float model.")
+        Path | None,
+        typer.Option(
+            "--inputs", "-i", help="Input list to check the DLC on; with the SDK, to quantize a float model with, too."
+        ),
     ] = None,
     encodings: Annotated[
         Path | None,
         typer.Option("--encodings", "-e", help="With the SDK and --inputs: AIMET encodings to apply."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="With the SDK and --inputs: w8a8, w8a16 or w16a16.")] = "w8a16",
+    precision: Annotated[
+        str | None, typer.Option(help="With the SDK and --inputs: w8a8, w8a16 or w16a16.", show_default="w8a16")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Run one inference on the emulator beside the ONNX model.")
+    ] = True,
     as_json: options.Json = False,
 ) -> None:
-    """ONNX, float or QDQ → DLC. CPU fallback is off: refused operations are listed."""
+    """ONNX, float or QDQ → DLC that was run once. CPU fallback is off: refused operations are listed."""
     from snpe_tools import convert as run_convert
     from snpe_tools.core.socs import parse_socs
 
+    chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
     made = run_convert(
         model,
         output,
         name=name,
         soc=parse_socs(soc)[0],
-        toolchain=options.choose_toolchain(toolchain, sdk_tools, sdk_python),
-        quantization=options.sdk_quantization(inputs, encodings, precision),
+        toolchain=chosen,
+        quantization=options.sdk_quantization(chosen, inputs, encodings, precision),
+        inputs=inputs,
+        check=check,
     )
     say(
         f"{made.dlc}: graph {made.graph}, {sum(made.operations.values())} operations, "
-        f"{made.float_steps} of them Quantize or Dequantize."
+        f"{made.float_steps} of them Quantize or Dequantize; {made.check or 'NOT checked'}."
     )
     finish(made, as_json=as_json)
 

@@ -27,6 +27,7 @@ def tune(
     calibration: options.Calibration = None,
     windows: options.Windows = None,
     per_channel: options.PerChannel = None,
+    check: options.Check = None,
     max_drop: Annotated[float, typer.Option(help="Likely F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
     questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 192,

@@ -10,6 +10,7 @@
     │   ├── TensorError                a raw file or input list that does not fit the model
     │   └── RecipeError                a recipe with an unknown or wrong key
     ├── ConversionError            4   the toolchain refused the model
+    ├── DivergenceError            10  a model computes something else than the one it was made of or is compared with
     ├── ExecutionError             5   the model did not run to its end
     │   ├── QnnError                   the runtime returned an error number
     │   └── DeviceError                a device cannot be reached, or does not do what it was asked
@@ -84,6 +85,12 @@ class ConversionError(SnpeToolsError):
     """The toolchain refused the model."""
 
     exit_code = 4
+
+
+class DivergenceError(SnpeToolsError):
+    """A model does not compute what the one computes that it was made of, or that it is compared with."""
+
+    exit_code = 10
 
 
 class ExecutionError(SnpeToolsError):

@@ -7,6 +7,7 @@ not, the noise came in with the op's inputs or its weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from snpe_tools.layerwise.figures import Figures
@@ -22,6 +23,9 @@ _FEW_STEPS = 16.0
 _WIDE_BITS = 16
 _SMALLER = 2.0
 _FP16_MAX = 65504.0
+_JUMP, _GOOD = 31.6, 1e-4
+"""An op is at fault where its output is 15 dB worse than its inputs, and below 40 dB."""
+_EXPONENTIAL = {"Softmax", "LogSoftmax", "Exp", "Sigmoid", "Tanh", "Pow"}
 
 Known = Mapping[str, tuple[Layer, Figures]]
 """Layer of the second model and figures, by key."""
@@ -132,10 +136,25 @@ def _smaller(layer: Layer, figures: Figures, known: Known) -> str:
     return f"error of its inputs, beside a signal that is smaller here (RMS {read:.2g} → {figures.rms:.2g})"
 
 
+def _inside(layer: Layer, figures: Figures, known: Known) -> str:
+    """Good inputs and a bad output: the op itself, where no growth of its inputs' error explains that."""
+    if not figures.signal or not figures.noise or any(name not in known for name in layer.inputs):
+        return ""
+    read = [known[name][1] for name in layer.inputs]
+    worst = max((one.noise / one.signal for one in read if one.signal), default=0.0)
+    rms = max((one.rms for one in read), default=0.0)
+    growth = max(1.0, rms / figures.rms, rms if layer.op in _EXPONENTIAL else 0.0)
+    ratio = figures.noise / figures.signal
+    if ratio < _GOOD or ratio < _JUMP * worst * growth**2:
+        return ""
+    state = f"are at {-10 * math.log10(worst):.1f} dB" if worst else "are equal"
+    return f"arithmetic inside the operation: its inputs {state}"
+
+
 def _carried(layer: Layer, _: Figures, __: Known) -> str:
-    return "error of its inputs" if layer.inputs else "arithmetic inside the op"
+    return "error of its inputs" if layer.inputs else "arithmetic inside the operation: it reads the model's inputs"
 
 
 _ALWAYS: tuple[_Rule, ...] = (_nothing, _not_finite, _saturated, _masked_scores)
 _OF_ENCODING: tuple[_Rule, ...] = (_mask, _softmax_tail, _outlier, _few_levels, _rounding)
-_OF_INPUTS: tuple[_Rule, ...] = (_weights, _hidden, _smaller, _carried)
+_OF_INPUTS: tuple[_Rule, ...] = (_weights, _hidden, _inside, _smaller, _carried)

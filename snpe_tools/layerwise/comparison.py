@@ -10,15 +10,13 @@ from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import progress
 from snpe_tools.layerwise.causes import Known, likely_cause
 from snpe_tools.layerwise.figures import Figures
-from snpe_tools.layerwise.layer import Grid, Layer, Reader, Source
-from snpe_tools.layerwise.match import Matching, aligned, match
+from snpe_tools.layerwise.layer import Grid, Reader, Source
+from snpe_tools.layerwise.match import Matching, Pair, match
 
 DEFAULT_THRESHOLD_DB = 20.0
 """Error energy of 1 % of the signal's: about a tenth of the typical value."""
 GROUP_BYTES = 128 << 20
 """Tensors of one model that are held at once, in float32."""
-
-_Pair = tuple[Layer, Layer]
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,8 @@ class LayerDifference:
         low, high, rms: of A's values.
         grid: B's encoding.
         outside: share of A's values that the encoding cannot hold, percent.
-        input_db: SQNR of the worst tensor that the op reads; None where these are equal in A and B.
+        input_db: SQNR of the worst tensor that the op reads; None where those that were compared are equal.
+        inputs_compared: whether all tensors that the op reads are the model's inputs, or were compared.
         added: noise that this op adds, as a share of its output's energy: 0.01 is 20 dB.
         cause: the likely one, in words.
     """
@@ -55,6 +54,7 @@ class LayerDifference:
     grid: Grid | None
     outside: float
     input_db: float | None
+    inputs_compared: bool
     added: float
     cause: str
 
@@ -96,6 +96,18 @@ class LayerComparison:
         ranked = sorted(self.layers, key=lambda layer: (-sum(layer.not_finite), -layer.added))
         return [layer for layer in ranked if layer.added > 0 or layer.not_finite[1]][:count]
 
+    def verdict(self) -> str:
+        """The first operation that diverges, or that none does, in a sentence."""
+        row = next((row for row in self.layers if row.tensor == self.diverged), None) if self.diverged else None
+        if row is None:
+            return f"No op diverges: every tensor that was matched keeps {self.threshold_db:g} dB or more."
+        bad = f", {row.not_finite[1]} NaN/Inf" if row.not_finite[1] else ""
+        figure = "equal" if row.sqnr_db is None else f"{row.sqnr_db:.1f}"
+        return (
+            f"The first op that diverges (below {self.threshold_db:g} dB): {row.op} {row.node}, {row.shape}, "
+            f"{figure} dB, range [{row.low:.4g}, {row.high:.4g}]{bad}: {row.cause}."
+        )
+
 
 def compare_sources(
     first: Source, second: Source, inferences: int, *, threshold_db: float = DEFAULT_THRESHOLD_DB
@@ -126,9 +138,9 @@ def compare_sources(
     )
 
 
-def _figures(pairs: Sequence[_Pair], first: Source, second: Source, inferences: int) -> list[Figures]:
-    figures = {one.key: Figures(other.grid) for one, other in pairs}
-    names = [one.name for one, _ in pairs], [other.name for _, other in pairs]
+def _figures(pairs: Sequence[Pair], first: Source, second: Source, inferences: int) -> list[Figures]:
+    figures = {pair.one.key: Figures(pair.other.grid) for pair in pairs}
+    names = [pair.one.name for pair in pairs], [pair.other.name for pair in pairs]
     with (
         first.run(names[0]) as read_first,
         second.run(names[1]) as read_second,
@@ -141,12 +153,12 @@ def _figures(pairs: Sequence[_Pair], first: Source, second: Source, inferences: 
     return list(figures.values())
 
 
-def groups(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
+def groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """Consecutive pairs whose tensors together stay below `GROUP_BYTES`."""
-    group: list[_Pair] = []
+    group: list[Pair] = []
     held = 0
     for pair in pairs:
-        size = 4 * pair[0].elements
+        size = 4 * pair.one.elements
         if group and held + size > GROUP_BYTES:
             yield group
             group, held = [], 0
@@ -156,18 +168,20 @@ def groups(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
         yield group
 
 
-def _add(figures: dict[str, Figures], group: Sequence[_Pair], first: Reader, second: Reader, index: int) -> None:
-    wanted, got = first([one.name for one, _ in group], index), second([other.name for _, other in group], index)
-    for one, other in group:
-        figures[one.key].add(wanted[one.name], aligned(got[other.name], one, other))
+def _add(figures: dict[str, Figures], group: Sequence[Pair], first: Reader, second: Reader, index: int) -> None:
+    wanted = first([pair.one.name for pair in group], index)
+    got = second([pair.other.name for pair in group], index)
+    for pair in group:
+        figures[pair.one.key].add(wanted[pair.one.name], pair.aligned(got[pair.other.name]))
 
 
 def _rows(matching: Matching, figures: Sequence[Figures]) -> list[LayerDifference]:
-    known = {one.key: (other, found) for (one, other), found in zip(matching.pairs, figures, strict=True)}
-    return [_row(one, *known[one.key], known) for one, _ in matching.pairs]
+    known = {pair.one.key: (pair.other, found) for pair, found in zip(matching.pairs, figures, strict=True)}
+    return [_row(pair, known[pair.one.key][1], known) for pair in matching.pairs]
 
 
-def _row(one: Layer, other: Layer, found: Figures, known: Known) -> LayerDifference:
+def _row(pair: Pair, found: Figures, known: Known) -> LayerDifference:
+    one, other = pair.one, pair.other
     noises = [_noise(known[name][1]) for name in one.inputs if name in known]
     worst = max(noises, default=0.0)
     row = LayerDifference(
@@ -189,11 +203,14 @@ def _row(one: Layer, other: Layer, found: Figures, known: Known) -> LayerDiffere
         grid=other.grid,
         outside=found.share(found.outside),
         input_db=-10 * math.log10(worst) if worst else None,
+        inputs_compared=len(noises) == len(one.inputs),
         added=max(0.0, _noise(found) - worst),
         cause="",
     )
     # The op of A and the constants of B: converters rename ops, and quantize weights.
-    return replace(row, cause=likely_cause(replace(other, op=one.op, inputs=one.inputs), found, known))
+    bits = 0 if one.weight_bits == other.weight_bits else other.weight_bits
+    judged = replace(other, op=one.op, inputs=one.inputs, weight_bits=bits)
+    return replace(row, cause=likely_cause(judged, found, known))
 
 
 def _noise(found: Figures) -> float:

@@ -37,6 +37,8 @@ class Layer:
         inputs: keys of the tensors that this node reads, constants left out.
         grid: its encoding, None for floats and for encodings per channel.
         weight_bits: of the node's narrowest quantized constant, 0 without one.
+        perm: of a Transpose, which axis it reads for each that it writes; empty of all other ops.
+        dropped: axes that a Reduce or Squeeze takes away.
     """
 
     key: str
@@ -47,6 +49,8 @@ class Layer:
     inputs: tuple[str, ...] = ()
     grid: Grid | None = None
     weight_bits: int = 0
+    perm: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
     @property
     def elements(self) -> int:
@@ -64,11 +68,13 @@ class Source(Protocol):
     Attributes:
         name: the file's name.
         kind: what computes, in words.
+        converted: whether a converter wrote it, which may have moved axes.
         layers: in order of execution, by key.
     """
 
     name: str
     kind: str
+    converted: bool
     layers: Mapping[str, Layer]
 
     def run(self, names: Sequence[str]) -> AbstractContextManager[Reader]:

@@ -14,6 +14,7 @@ from snpe_tools.core.raw_files import InputList, check_list, named, read_inputs
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import infer_types, input_specs, load
+from snpe_tools.graph.quantized_io import real_inputs
 from snpe_tools.graph.session import explained, plain_session
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
 
@@ -26,10 +27,11 @@ class OnnxSource:
     """Reads tensors by making them outputs of a copy of the graph, cut off behind the last of them."""
 
     kind = "ONNX Runtime CPU, graph optimizations off"
+    converted = False
 
     def __init__(self, model: Path, inputs: InputList, *, native: bool = False) -> None:
         self.name, self._model = model.name, use_int32_inputs(load(model))
-        self._specs, self._inputs, self._native = input_specs(self._model), inputs, native
+        self._specs, self._inputs, self._native = real_inputs(self._model), inputs, native
         check_list(inputs, self._specs, native=native)
         self.layers: Mapping[str, Layer] = _Walk(self._model).layers
 
@@ -82,7 +84,8 @@ class _Walk:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._types = _float_shapes(model)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._dynamic = {spec.name for spec in input_specs(model)}
+        self._inputs = {spec.name for spec in input_specs(model)}
+        self._dynamic = set(self._inputs)
         self._key: dict[str, str] = {}
         self._weight_bits: dict[str, int] = {}
         self.layers: dict[str, Layer] = {}
@@ -96,7 +99,9 @@ class _Walk:
             return
         self._dynamic |= set(node.output)
         key = self._key.get(node.input[0], "")
-        if node.op_type == "QuantizeLinear" and key:
+        if node.op_type == "QuantizeLinear" and node.input[0] in self._inputs:
+            self._key[node.output[0]] = node.input[0]
+        elif node.op_type == "QuantizeLinear" and key:
             self._key[node.output[0]] = key
         elif node.op_type == "DequantizeLinear" and key:
             self._quantized(node, key)
@@ -110,10 +115,14 @@ class _Walk:
             if name in self._types:
                 self._key[name] = name
                 shape = self._types[name]
-                self.layers[name] = Layer(name, name, node.op_type, node.name, shape, inputs, weight_bits=bits)
+                perm = _perm(node, len(shape))
+                self.layers[name] = Layer(name, name, node.op_type, node.name, shape, inputs, None, bits, perm)
 
     def _quantized(self, node: onnx.NodeProto, key: str) -> None:
-        layer, name = self.layers[key], node.output[0]
+        name = node.output[0]
+        if key in self._inputs and key not in self.layers:  # an input of the model, from here on rounded
+            self.layers[key] = Layer(key, name, "QuantizeLinear", node.name, self._types.get(name, ()))
+        layer = self.layers[key]
         shorter = min(key, name, key=len)
         if shorter != key:
             self.layers = {shorter if known == key else known: value for known, value in self.layers.items()}
@@ -138,6 +147,13 @@ class _Walk:
 
         tensor = self._constants.get(node.input[place]) if place < len(node.input) else None
         return None if tensor is None else numpy_helper.to_array(tensor)
+
+
+def _perm(node: onnx.NodeProto, rank: int) -> tuple[int, ...]:
+    """Of a Transpose; without the attribute it reverses the axes."""
+    if node.op_type != "Transpose":
+        return ()
+    return next((tuple(entry.ints) for entry in node.attribute if entry.name == "perm"), tuple(range(rank))[::-1])
 
 
 def _float_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

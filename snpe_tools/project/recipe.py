@@ -46,6 +46,7 @@ class Recipe(BaseModel):
         train: questions to train the quantized model on, SQuAD JSON or rows (.jsonl, .jsonl.xz), or "shipped"; ""
             trains nothing.
         train_questions: how many of them, drawn at random; where there are fewer, all of them several times.
+        check: run one inference of a new DLC on the emulator beside its ONNX model, and refuse it where it is far off.
         emulated_questions: questions the emulator is asked by default; it takes seconds for each.
     """
 
@@ -71,6 +72,7 @@ class Recipe(BaseModel):
     per_channel: bool = True
     train: str = ""
     train_questions: int = Field(default=1536, ge=1)
+    check: bool = True
     emulated_questions: int = Field(default=32, ge=1)
 
     @field_validator("precision")

@@ -10,6 +10,7 @@ import ctypes as c
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ from typing import ParamSpec, TypeVar
 from snpe_tools.core.errors import ExecutionError, SetupError
 
 _PR_SET_PDEATHSIG = 1
+_ABORTS = "terminating with "
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -69,20 +71,35 @@ def _settle() -> None:
 
 
 def isolated(function: Callable[P, R], /, *arguments: P.args, **keywords: P.kwargs) -> R:
-    """Call `function` in a child process of its own.
+    """Call `function` in a child process of its own, whose stderr is kept for the error.
 
     Raises:
         ExecutionError: the process died.
     """
-    with pool(1) as executor:
+    with tempfile.TemporaryDirectory(prefix="snpe-tools.") as folder, pool(1) as executor:
+        said = Path(folder) / "stderr"
         try:
-            return executor.submit(function, *arguments, **keywords).result()
+            return executor.submit(_captured, said, function, *arguments, **keywords).result()
         except BrokenProcessPool as problem:
-            raise crashed(Path(str(arguments[0]))) from problem
+            raise crashed(Path(str(arguments[0])), _last_words(said)) from problem
 
 
-def crashed(file: Path) -> ExecutionError:
-    """The error for a worker that died while it worked on `file`."""
+def _captured(said: Path, function: Callable[P, R], /, *arguments: P.args, **keywords: P.kwargs) -> R:
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT, 0o600), 2)
+    return function(*arguments, **keywords)
+
+
+def _last_words(said: Path) -> str:
+    """Why a library aborted, in its own words; "" where it said nothing."""
+    text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
+    found = [line.partition(_ABORTS)[2] for line in text.splitlines() if _ABORTS in line]
+    return found[-1].rpartition("error: ")[2].strip() if found else ""
+
+
+def crashed(file: Path, words: str = "") -> ExecutionError:
+    """The error for a worker that died while it worked on `file`, with what the library said of it."""
+    if words:
+        return ExecutionError(f"{file}: the QNN library gave up: {words}", "Another form of that operation may do.")
     return ExecutionError(
         f"{file}: the QNN library crashed, or its process was killed.",
         "The file may be damaged, or memory was short: try --workers 1.",

@@ -217,14 +217,19 @@ def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: 
         settings["quantizer"] = recipe.quantizer
         if quantization.encodings:
             sources["encodings"] = quantization.encodings
-    settings |= {"name": recipe.name, "toolchain": toolchain.label}
+    settings |= {"name": recipe.name, "toolchain": toolchain.label, "check": recipe.check}
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.steps.convert import convert
 
         for stale in space.all_prepared(precision):
             stale.unlink()
-        made = convert(source, target, name=recipe.name, toolchain=toolchain, quantization=quantization)
+        made = convert(
+            source, target, name=recipe.name, toolchain=toolchain, quantization=quantization,
+            inputs=space.raws("calibration") / LIST_NAME, check=recipe.check,
+        )  # fmt: skip
+        if made.check:
+            say(f"  {target.name}: {made.check}")
         return {"graph": made.graph, "operations": made.operations, **made.notes}
 
     return _run(Request("convert", sources, settings, {"dlc": target}), action)

@@ -20,7 +20,8 @@ from snpe_tools.execution.emulator import read_results, run
 from snpe_tools.execution.on_device import run_on_device
 from snpe_tools.execution.targets import HERE, Place, Places, check_places, kept_log
 from snpe_tools.graph.inputs import use_int32_inputs
-from snpe_tools.graph.loading import input_specs, load, output_specs
+from snpe_tools.graph.loading import load
+from snpe_tools.graph.quantized_io import real_inputs, real_outputs
 from snpe_tools.graph.session import explained, plain_session
 
 Outputs = Mapping[str, Array]
@@ -118,7 +119,8 @@ def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
         TensorError: the list does not fit it.
     """
     proto, lines = use_int32_inputs(load(model)), read_list(input_list)
-    specs, names = input_specs(proto), [spec.name for spec in output_specs(proto)]
+    specs, outputs = real_inputs(proto), real_outputs(proto)
+    names = [spec.name for spec in outputs]
     check_list(lines, specs, native=native)
     rows = []
     with explained(model), progress(model.name, len(lines.lines)) as advance:
@@ -126,9 +128,8 @@ def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
         for index, line in enumerate(lines.lines):
             rows.append(session.run(names, read_inputs(named(line, specs, lines.path, index), specs, native=native)))
             advance()
-    return {
-        name: np.stack(column).astype(np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)
-    }
+    columns = zip(*rows, strict=True)
+    return {spec.name: spec.to_real(np.stack(column)) for spec, column in zip(outputs, columns, strict=True)}
 
 
 def difference(name: str, wanted: Array, got: Array) -> Difference:

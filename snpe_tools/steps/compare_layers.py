@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-import snpe_tools.dlc as dlc_format
-from snpe_tools.core.errors import ExecutionError
-from snpe_tools.core.files import scratch_folder, write_text
-from snpe_tools.core.progress import say
-from snpe_tools.core.raw_files import InputList, nested_name, read_list
+from snpe_tools.core.raw_files import InputList, read_list
 from snpe_tools.core.socs import DEFAULT, Soc
-from snpe_tools.core.tensor_spec import Array
-from snpe_tools.execution.net_run import NetRun, net_run
 from snpe_tools.execution.targets import HERE, Place, Places, check_places
 from snpe_tools.layerwise.comparison import DEFAULT_THRESHOLD_DB, LayerComparison, compare_sources
 from snpe_tools.layerwise.device_source import device_source
-from snpe_tools.layerwise.dlc_source import DlcSource, Execute
-from snpe_tools.layerwise.layer import Reader, Source
+from snpe_tools.layerwise.emulated_source import emulated_source
+from snpe_tools.layerwise.layer import Source
 from snpe_tools.layerwise.onnx_source import OnnxSource
 
 DEFAULT_LIMIT = 4
-_SPARE = 64 << 20
 
 
 def compare_layers(
@@ -77,48 +68,5 @@ def _source(model: Path, inputs: InputList, soc: Soc, place: Place | None, *, na
         with device_source(model, inputs, place, native=native) as source:
             yield source
     else:
-        with _emulated(model, inputs, soc, native=native) as source:
+        with emulated_source(model, inputs, soc, native=native) as source:
             yield source
-
-
-@contextmanager
-def _emulated(model: Path, inputs: InputList, soc: Soc, *, native: bool) -> Iterator[Source]:
-    with scratch_folder(_needed(model, len(inputs.lines))) as folder:
-        listed = folder / "list.txt"
-        write_text(listed, "".join(f"{_line(line)}\n" for line in inputs.lines))
-        call = NetRun(model, listed, folder / "results", soc, use_native_input_files=native)
-        yield DlcSource(model, _executor(call), kind=f"Hexagon emulator, {soc}")
-
-
-def _line(files: Mapping[str, Path]) -> str:
-    return " ".join(f"{name}:={file}" if name else str(file) for name, file in files.items())
-
-
-def _needed(model: Path, inferences: int) -> int:
-    """Bytes for a copy of the DLC and for float32 results of all its tensors."""
-    with dlc_format.open(model) as dlc:
-        tensors = [tensor for role in ("native", "output") for tensor in dlc.graph.with_role(role)]
-    return model.stat().st_size + inferences * sum(tensor.spec.nbytes() for tensor in tensors) + _SPARE
-
-
-def _executor(call: NetRun) -> Execute:
-    def execute(shapes: Mapping[str, Sequence[int]]) -> Reader:
-        say(f"  {call.container.name}: {len(shapes)} tensors of each inference are written to a temporary folder")
-        done = net_run(replace(call, set_output_tensors=tuple(shapes)), lambda _: None)
-
-        def read(wanted: Sequence[str], index: int) -> Mapping[str, Array]:
-            folder = done.folder / f"Result_{index}"
-            return {name: _read(folder / nested_name(name), shapes[name]) for name in wanted}
-
-        return read
-
-    return execute
-
-
-def _read(file: Path, shape: Sequence[int]) -> Array:
-    values = np.fromfile(file, np.float32)
-    if values.size != np.prod(shape):
-        raise ExecutionError(
-            f"{file.name} holds {values.size} numbers, not {tuple(shape)}.", "Run the comparison again."
-        )
-    return values

@@ -11,6 +11,7 @@ import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import ConversionError
 from snpe_tools.core.files import require_file, scratch_folder, whole_file
 from snpe_tools.core.progress import say
+from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.dlc.edit.rename import graph_identifier
 from snpe_tools.graph.inputs import use_int32_inputs
@@ -18,6 +19,10 @@ from snpe_tools.graph.loading import input_specs, load, output_specs, save
 from snpe_tools.graph.rewrites import repair_for_conversion
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.project.provenance import recorded
+from snpe_tools.self_check.check import Checked, Subject
+from snpe_tools.self_check.check import check as check_inference
+from snpe_tools.self_check.fault import find_fault
+from snpe_tools.self_check.listed import Given, calibration_list
 from snpe_tools.toolchains import Conversion, Quantization, Toolchain
 from snpe_tools.toolchains.pypi import PyPI
 
@@ -27,12 +32,16 @@ _FOLDER_FACTOR = 3
 
 @dataclass(frozen=True)
 class Converted:
-    """A written DLC: its graph's name, how many operations of each type it holds, and how the toolchain made it."""
+    """A written DLC: its graph's name, how many operations of each type it holds, and how the toolchain made it.
+
+    `check` says how far it is from its model; None where that was not asked for.
+    """
 
     dlc: Path
     graph: str
     operations: dict[str, int]
     notes: dict[str, Any] = field(default_factory=dict)
+    check: Checked | None = None
 
     @property
     def float_steps(self) -> int:
@@ -48,6 +57,8 @@ def convert(
     soc: Soc = DEFAULT,
     toolchain: Toolchain | None = None,
     quantization: Quantization | None = None,
+    inputs: Path | None = None,
+    check: bool = True,
 ) -> Converted:
     """Convert a fixed-shape ONNX model, float or QDQ, to a DLC.
 
@@ -60,8 +71,12 @@ def convert(
         soc: the SoC whose HTP decides which operations are supported.
         toolchain: who converts; ONNX Runtime QNN by default, which reads QDQ models.
         quantization: for the SDK, which quantizes a float model itself.
+        inputs: list whose first inference the DLC is checked on; by default the one that the model was calibrated on,
+            else seeded random numbers.
+        check: run one inference on the emulator beside the ONNX model, and refuse a DLC that is far off.
 
     Raises:
+        DivergenceError: the DLC computes something else than the model.
         ConversionError: operations are refused, or the DLC does not have the model's inputs and outputs.
         OnnxError: not a fixed-shape ONNX model.
         StorageError: no space.
@@ -76,10 +91,29 @@ def convert(
         job = conversion(model, folder, target, graph, soc, quantization)
         made = maker.convert(job, folder)
         converted = _check(made.dlc, {spec.name for spec in job.inputs}, {spec.name for spec in job.outputs})
+        checked = _proved(job, made.dlc, inputs) if check else None
         with whole_file(target) as temporary:
             shutil.copyfile(made.dlc, temporary)
+        made.notes["check"] = checked.notes() if checked else {"result": "NOT checked: left out (--no-check, CHECK=0)"}
         notes.update(operations=converted[1], **made.notes)
-    return Converted(target, *converted, made.notes)
+    return Converted(target, *converted, made.notes, checked)
+
+
+def _proved(job: Conversion, dlc: Path, inputs: Path | None) -> Checked:
+    """How far the DLC is from the model it was made of.
+
+    Raises:
+        DivergenceError: too far.
+    """
+    quantization, given = job.quantization, Given(read_list(inputs)) if inputs else calibration_list(job.source)
+    if quantization and not inputs:
+        given = Given(read_list(quantization.input_list))
+    bits = quantization.options.precision.activations if quantization else 0
+    subject = Subject(load(job.onnx), job.source, dlc, job.soc, bits)
+    checked = check_inference(subject, given, lambda feed: find_fault(job.onnx, dlc, job.soc, feed))
+    for words in checked.warnings:
+        say(f"  warning: {words}; `snpe-tools compare --layers` shows where it comes from.")
+    return checked
 
 
 def conversion(

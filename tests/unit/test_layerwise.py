@@ -23,7 +23,7 @@ from snpe_tools.layerwise.causes import likely_cause
 from snpe_tools.layerwise.comparison import compare_sources, groups
 from snpe_tools.layerwise.figures import Figures
 from snpe_tools.layerwise.layer import Grid, Layer, Reader
-from snpe_tools.layerwise.match import match
+from snpe_tools.layerwise.match import Pair, match
 from snpe_tools.layerwise.onnx_source import OnnxSource
 from snpe_tools.steps.compare import difference
 from snpe_tools.steps.compare_layers import compare_layers
@@ -61,6 +61,7 @@ class _Made:
     """A source of given tensors; it notes what was read together."""
 
     kind = "test"
+    converted = False
 
     def __init__(self, name: str, layers: Sequence[Layer], values: Mapping[str, Sequence[Array]]) -> None:
         self.name, self.values = name, values
@@ -114,7 +115,7 @@ def test_what_cannot_be_matched_is_counted() -> None:
     first = _Made("f", [_layer("a"), _layer("b", shape=(2, 2, 3)), _layer("c")], {})
     second = _Made("s", [_layer("a", "a_q", shape=(1, 4)), _layer("b", shape=(3, 2, 2)), _layer("d")], {})
     found = match(first, second)
-    assert [(one.name, other.name) for one, other in found.pairs] == [("a", "a_q")]
+    assert [(pair.one.name, pair.other.name) for pair in found.pairs] == [("a", "a_q")]
     assert (found.renamed, found.reshaped, found.first_only, found.second_only) == (1, ("b",), ("c",), ("d",))
     with pytest.raises(UsageError, match="no tensor in common"):
         compare_sources(_Made("f", [_layer("a")], {}), _Made("s", [_layer("b")], {}), 1)
@@ -135,8 +136,8 @@ def test_moved_axes_are_moved_back(order: list[int], single: int) -> None:
 
 def test_groups_never_split_a_tensor_and_lose_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "GROUP_BYTES", 4 * 10)
-    pairs = [(layer, layer) for layer in (_layer(str(size), shape=(size,)) for size in (3, 8, 2, 50, 1))]
-    assert [[one.elements for one, _ in group] for group in groups(pairs)] == [[3], [8, 2], [50], [1]]
+    pairs = [Pair(layer, layer, (0,)) for layer in (_layer(str(size), shape=(size,)) for size in (3, 8, 2, 50, 1))]
+    assert [[pair.one.elements for pair in group] for group in groups(pairs)] == [[3], [8, 2], [50], [1]]
 
 
 def _cause(values: Array, got: Array, grid: Grid | None, *, op: str = "Add", weight_bits: int = 0) -> str:

@@ -8,6 +8,7 @@ axes. Shapes alone do not say: the map of 16 channels and 16 x 16 positions has 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from snpe_tools.layerwise.layer import Layer
 
@@ -30,6 +31,14 @@ def channels_last(rank: int) -> Axes:
     return (0, *range(2, rank), 1)
 
 
+@dataclass(frozen=True)
+class _State:
+    """A tensor of the converted graph: a copy of the original's `base`, with these axes (None: not certain)."""
+
+    base: str
+    axes: Axes | None
+
+
 def find_axes(converted: Mapping[str, Layer], original: Mapping[str, Layer]) -> dict[str, Axes | None]:
     """The order of axes of each tensor of a converted graph, by key; None where it is not certain.
 
@@ -37,49 +46,72 @@ def find_axes(converted: Mapping[str, Layer], original: Mapping[str, Layer]) -> 
         converted: layers of the DLC, by key, in order of execution.
         original: those of the ONNX model with the same keys; tensors that the converter put in are missing.
     """
-    found: dict[str, Axes | None] = {}
+    found: dict[str, _State] = {}
     for key, layer in converted.items():
-        found[key] = _follow(layer, original.get(key), found)
-    return found
+        found[key] = _follow(key, layer, original, found)
+    return {key: state.axes for key, state in found.items()}
 
 
-def _follow(layer: Layer, original: Layer | None, found: Mapping[str, Axes | None]) -> Axes | None:
-    rank = len(layer.shape)
-    plain = tuple(range(rank))
+def _follow(key: str, layer: Layer, original: Mapping[str, Layer], found: Mapping[str, _State]) -> _State:
+    rank, known = len(layer.shape), original.get(key)
     if layer.op in _MAPS and rank >= _LEAST:
-        return channels_last(rank)
-    before = _read(layer, found)
-    if before is None:
-        return None
+        return _State(key, channels_last(rank))
+    state = _read(layer, found)
+    axes = state.axes
+    if known and axes is not None and state.base in original:
+        axes = _beside(axes, state.base, known, original)
+    return _State(key if known else state.base, None if axes is None else _behind(axes, layer, known))
+
+
+def _read(layer: Layer, found: Mapping[str, _State]) -> _State:
+    """What a layer reads, with as many axes as it has if there are several; inputs of the model are as they were."""
+    rank = len(layer.perm) or len(layer.shape)
+    read = [found[name] for name in layer.inputs if name in found]
+    if not read:
+        return _State("", tuple(range(rank)))
+    unsure = next((state for state in read if state.axes is None), None)
+    return unsure or next((state for state in read if len(state.axes or ()) == rank), read[0])
+
+
+def _behind(before: Axes, layer: Layer, known: Layer | None) -> Axes | None:
+    """The axes of what an operation writes, from those of what it reads."""
+    rank = len(layer.shape)
     if layer.perm:
-        return _transposed(before or plain, layer, original)
-    if _is_plain(before):
-        return plain
+        return _transposed(before, layer.perm, known)
+    if before == tuple(range(len(before))):
+        return tuple(range(rank))
     if layer.dropped:
         return _renumbered(tuple(axis for place, axis in enumerate(before) if place not in layer.dropped))
     return None if layer.op == "Reshape" or len(before) != rank else before
 
 
-def _read(layer: Layer, found: Mapping[str, Axes | None]) -> Axes | None:
-    """The order of what a layer reads: () where these are only inputs of the model, whose axes stay as they are."""
-    read = [axes for axes in (found[name] for name in layer.inputs if name in found) if axes]
-    if len(read) < sum(name in found for name in layer.inputs):
-        return None
-    return next((axes for axes in read if len(axes) == len(layer.shape)), read[0] if read else ())
-
-
-def _is_plain(axes: Axes) -> bool:
-    return axes == tuple(range(len(axes)))
-
-
-def _transposed(before: Axes, layer: Layer, original: Layer | None) -> Axes | None:
+def _transposed(before: Axes, perm: Axes, known: Layer | None) -> Axes | None:
     """Behind a Transpose: the model's own moves the axes of the original as well, one that was put in does not."""
-    if len(before) != len(layer.perm):
+    if len(before) != len(perm):
         return None
-    moved = tuple(before[place] for place in layer.perm)
-    if original is None or not original.perm:
+    moved = tuple(before[place] for place in perm)
+    if known is None or not known.perm:
         return moved
-    return tuple(original.perm.index(axis) for axis in moved) if len(original.perm) == len(moved) else None
+    return tuple(known.perm.index(axis) for axis in moved) if len(known.perm) == len(moved) else None
+
+
+def _beside(axes: Axes, base: str, known: Layer, original: Mapping[str, Layer]) -> Axes:
+    """Axes of a copy of `base` as axes of what the original operation reads, with its Transposes between the two.
+
+    A converter moves a Transpose of the model to another place, or drops it.
+    """
+    for read in known.inputs:
+        name, moves = read, list[Axes]()
+        while name != base and name in original and len(original[name].inputs) == 1:
+            moves += [original[name].perm] if original[name].perm else []
+            name = original[name].inputs[0]
+        if name == base:
+            for perm in reversed(moves):
+                if len(perm) != len(axes):
+                    return axes
+                axes = tuple(perm.index(axis) for axis in axes)
+            return axes
+    return axes
 
 
 def _renumbered(axes: Axes) -> Axes:

@@ -1,7 +1,7 @@
 """Which of our own source files an artefact is made by: the module of its step, and all that it imports.
 
-Read from the import statements themselves, so that no list can be forgotten. What only speaks, waits or keeps records
-is left out: a better message makes no other artefact.
+Read from the import statements themselves, so that no list can be forgotten. What only speaks, waits, judges or keeps
+records is left out: a better message makes no other artefact.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAKERS = {
 }
 """Steps that are made by something else than the module of their name."""
 _MAKE_NOTHING = (
-    "__init__", "_version", "cli", "project",
+    "__init__", "_version", "cli", "project", "self_check",
     "core.errors", "core.findings", "core.locks", "core.process", "core.progress",
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from snpe_tools.core.errors import TensorError
+from snpe_tools.core.errors import InputError
 from snpe_tools.core.raw_files import LIST_NAME, InputList, check_list, read_list
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
@@ -29,6 +29,6 @@ def calibration_list(model: Path) -> Given | None:
         path = Path(inputs["list"]["path"]) if "list" in inputs else Path(inputs["raws"]["path"]) / LIST_NAME
         given = Given(read_list(path), native)
         check_list(given.inputs, real_inputs(use_int32_inputs(load(model))), native=native)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, TensorError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None
     return given

@@ -109,7 +109,7 @@ def _proved(job: Conversion, dlc: Path, inputs: Path | None) -> Checked:
     if quantization and not inputs:
         given = Given(read_list(quantization.input_list))
     bits = quantization.options.precision.activations if quantization else 0
-    subject = Subject(load(job.onnx), job.source, dlc, job.soc, bits)
+    subject = Subject(use_int32_inputs(load(job.source)), job.source, dlc, job.soc, bits)
     checked = check_inference(subject, given, lambda feed: find_fault(job.onnx, dlc, job.soc, feed))
     for words in checked.warnings:
         say(f"  warning: {words}; `snpe-tools compare --layers` shows where it comes from.")

@@ -43,10 +43,10 @@ def build(root: Path, *options: str) -> dict[str, bool]:
 
 def test_a_build_trains_once(root: Path, easy_questions: Path, held_out: Path) -> None:
     space, options = Workspace(root, "tiny"), ("--train", str(easy_questions), "--data", str(held_out))
-    assert not build(root, *options)["train"]
+    assert not build(root, *options)["qat"]
     assert all(build(root, *options).values())
     notes = json.loads(space.qdq(MIXED).with_name(f"{space.qdq(MIXED).name}.provenance.json").read_text())
-    assert (notes["step"], notes["notes"]["steps"]) == ("train", 50)
+    assert (notes["step"], notes["notes"]["steps"]) == ("qat", 50)
     assert notes["inputs"]["questions"]["path"] == str(easy_questions)
     trained, before = constants(load(space.quantized_float(MIXED))), constants(load(space.onnx))
     changed = [name for name in before if name in trained and not np.array_equal(before[name], trained[name])]
@@ -62,12 +62,12 @@ def test_scores_are_those_of_the_trained_model(root: Path, easy_questions: Path,
     given += ["--train", str(easy_questions), "--data", str(held_out), "--max-drop", "100", "--json"]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
-    assert "train:" not in result.stderr, "what was trained is not trained again"
+    assert "qat:" not in result.stderr, "what was trained is not trained again"
 
 
 def test_the_shipped_questions_train_as_well(root: Path) -> None:
-    assert not build(root, "--train", "shipped")["train"]
-    assert build(root, "--train", "shipped")["train"], "up to date"
+    assert not build(root, "--train", "shipped")["qat"]
+    assert build(root, "--train", "shipped")["qat"], "up to date"
     made = Workspace(root, "tiny").qdq(MIXED)
     notes = json.loads(made.with_name(f"{made.name}.provenance.json").read_text())
     assert notes["inputs"]["questions"]["path"] == str(SHIPPED_PRACTICE)
@@ -83,7 +83,7 @@ def test_the_state_of_another_run_is_no_hindrance(
     torch.save({"identity": "another", "model": {}}, state)
     if damaged:
         state.write_bytes(state.read_bytes()[:100])
-    assert not build(root, "--train", str(few), "--data", str(held_out))["train"]
+    assert not build(root, "--train", str(few), "--data", str(held_out))["qat"]
     assert not state.exists()
 
 

@@ -16,6 +16,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from snpe_tools.cli.terminal import attach
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS, load_questions
 
 REAL_SDK = {
@@ -26,6 +27,9 @@ REAL_SDK = {
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Read when PyTorch is imported. On tiny models its threads wait for each other: 9 times slower on two busy cores."""
 
+
+attach()
+"""Tests read on stderr what a command would print."""
 
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")

@@ -27,8 +27,9 @@ from snpe_tools.cli import (
     tuning,
 )
 from snpe_tools.cli.output import begin, finish
+from snpe_tools.cli.terminal import attach, console
 from snpe_tools.core.errors import InputError, SnpeToolsError, StorageError
-from snpe_tools.core.progress import console, say
+from snpe_tools.core.progress import say
 
 _INTERRUPTED = 130
 _ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}
@@ -92,6 +93,7 @@ def _options(
 
 def main() -> None:
     """Run a command; every error becomes a message and an exit code."""
+    attach()
     try:
         app()
     except SnpeToolsError as problem:

@@ -12,8 +12,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from snpe_tools.cli.terminal import console
 from snpe_tools.core.files import plain
-from snpe_tools.core.progress import console, lines_printable, printable
+from snpe_tools.core.printing import lines_printable, printable
 
 _printed: list[Any] = []
 

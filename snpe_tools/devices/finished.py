@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snpe_tools.core.progress import printable
+from snpe_tools.core.printing import printable
 
 KEPT = 1 << 20
 """Characters of a command's output that are kept, unless told otherwise."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from snpe_tools.core.files import write_text
-from snpe_tools.core.progress import say
 from snpe_tools.graph.ranges import Ranges, outside_fp16
 
 _SHOWN = 5
@@ -28,6 +27,6 @@ def warn_outside_fp16(ranges: Ranges) -> None:
     """Name the tensors that an fp16 DLC cannot hold."""
     found = outside_fp16(ranges.as_dict())
     for name, (low, high) in list(found.items())[:_SHOWN]:
-        say(f"  warning: {name} spans {low:.4g} to {high:.4g}, beyond fp16 (±65504): infinite in an fp16 DLC.")
+        warn(f"{name} spans {low:.4g} to {high:.4g}, beyond fp16 (±65504): infinite in an fp16 DLC.")
     if len(found) > _SHOWN:
-        say(f"  warning: so are {len(found) - _SHOWN} more tensors.")
+        warn(f"so are {len(found) - _SHOWN} more tensors.")

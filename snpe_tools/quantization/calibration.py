@@ -12,7 +12,7 @@ import numpy as np
 
 from snpe_tools.core.errors import TensorError, UsageError
 from snpe_tools.core.precision import NARROW_BITS
-from snpe_tools.core.progress import progress, say
+from snpe_tools.core.progress import progress, warn
 from snpe_tools.core.raw_files import InputList, check_list, named, read_inputs
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.graph.fingerprint import weights_fingerprint
@@ -62,13 +62,13 @@ def checked_plan(options: QuantizationOptions) -> Plan:
 def warn_of_other_weights(model: onnx.ModelProto, plan: Plan) -> None:
     """Say so where a plan's ranges were found for other weights than the model's."""
     if plan.clip and plan.weights and plan.weights != weights_fingerprint(model):
-        say("  warning: the plan's ranges were found for other weights; `snpe-tools tune` finds those of these.")
+        warn("the plan's ranges were found for other weights; `snpe-tools tune` finds those of these.")
 
 
 def lint_constants(model: onnx.ModelProto) -> None:
     """Warn of constants that ruin the ranges of what they are added to."""
     for constant in find_mask_constants(model):
-        say(f"  warning: {constant}: such a constant ruins 8- and 16-bit ranges; `snpe-tools export` replaces it.")
+        warn(f"{constant}: such a constant ruins 8- and 16-bit ranges; `snpe-tools export` replaces it.")
 
 
 def simulate(

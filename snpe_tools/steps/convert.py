@@ -10,7 +10,7 @@ from typing import Any
 import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import ConversionError
 from snpe_tools.core.files import require_file, scratch_folder, whole_file
-from snpe_tools.core.progress import say
+from snpe_tools.core.progress import say, warn
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.dlc.edit.rename import graph_identifier
@@ -112,7 +112,7 @@ def _proved(job: Conversion, dlc: Path, inputs: Path | None) -> Checked:
     subject = Subject(use_int32_inputs(load(job.source)), job.source, dlc, job.soc, bits)
     checked = check_inference(subject, given, lambda feed: find_fault(job.onnx, dlc, job.soc, feed))
     for words in checked.warnings:
-        say(f"  warning: {words}; `snpe-tools compare --layers` shows where it comes from.")
+        warn(f"{words}; `snpe-tools compare --layers` shows where it comes from.")
     return checked
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snpe_tools.cli.output import count
-from snpe_tools.core.progress import printable
+from snpe_tools.core.printing import printable
 from tests.dlc_files import F32, model4, node4, records41, tensor4, write_zip
 
 EVIL = "a\x1b[2J\nb\x07\u202e\x9b"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snpe_tools.core.errors import SetupError
 from snpe_tools.core.process import run
-from snpe_tools.core.progress import say
+from snpe_tools.core.progress import warn
 from snpe_tools.toolchains.sdk.versions import Dialect, Family, Version, dialect_of
 
 VARIABLES = ("SNPE_ROOT", "QNN_SDK_ROOT", "QAIRT_SDK_ROOT")
@@ -109,7 +109,7 @@ def find_root() -> Path:
     others = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     if any(Path(place).absolute() != root for place in others.values()):
         listed = ", ".join(f"{name}={place}" for name, place in others.items())
-        say(f"  warning: {listed} name different SDKs; {variable} is used.")
+        warn(f"{listed} name different SDKs; {variable} is used.")
     if not tools_folder(root).is_dir():
         raise SetupError(f"{variable}={root} is not an SDK: there is no bin/{ARCHITECTURE} in it.", _HOW)
     return root
@@ -184,7 +184,7 @@ def find_python(dialect: Dialect, version: Version, asked: str = "") -> Path:
         if not found:
             raise SetupError(f"--sdk-python {asked} does not run.", f"SDK {version} needs Python {needed}.")
         if found not in dialect.pythons:
-            say(f"  warning: SDK {version} is made for Python {needed}, and {asked} is Python {found}.")
+            warn(f"SDK {version} is made for Python {needed}, and {asked} is Python {found}.")
         return Path(shutil.which(asked) or asked).absolute()
     for candidate in dialect.pythons:
         if python_version(f"python{candidate}") == candidate:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from snpe_tools.core.errors import SetupError
-from snpe_tools.core.progress import Advance, printable
+from snpe_tools.core.printing import printable
+from snpe_tools.core.progress import Advance
 
 _LARGEST_DIRECTORY = 1 << 26
 _LARGEST_FILE = 1 << 32

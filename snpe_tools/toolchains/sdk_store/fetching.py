@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from snpe_tools.core.errors import SetupError, StorageError
 from snpe_tools.core.files import require_file, sha256, storage_errors, whole_folder
 from snpe_tools.core.locks import held
-from snpe_tools.core.progress import progress, say
+from snpe_tools.core.progress import progress, say, warn
 from snpe_tools.toolchains.sdk_store import parts, releases, store
 from snpe_tools.toolchains.sdk_store.archive import Archive, Member, extract, matches, open_archive
 from snpe_tools.toolchains.sdk_store.download import download
@@ -71,7 +71,7 @@ def fetch(
     """
     release = releases.choose(version)
     if warning := releases.cache_warning(release):
-        say(f"  warning: {warning}")
+        warn(f"{warning}")
     with storage_errors(store.home()):
         store.home().mkdir(parents=True, exist_ok=True)
     with held(store.home() / f".{release}.lock", f"Another process fetches QAIRT {release}; waiting for it."):

@@ -12,7 +12,7 @@ from typing import Any
 
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.files import size_of, storage_errors, write_json
-from snpe_tools.core.progress import say
+from snpe_tools.core.progress import warn
 from snpe_tools.toolchains.sdk_store import parts
 from snpe_tools.toolchains.sdk_store.releases import Release
 
@@ -65,7 +65,7 @@ def installed() -> list[Installed]:
         try:
             found.append(_read(manifest))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as problem:
-            say(f"  warning: {manifest} is damaged ({problem}); remove {manifest.parent} and fetch it again.")
+            warn(f"{manifest} is damaged ({problem}); remove {manifest.parent} and fetch it again.")
     return sorted(found, key=lambda one: one.release, reverse=True)
 
 
@@ -132,7 +132,7 @@ def _all_seen() -> dict[str, Any]:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        say(f"  warning: {file} is damaged ({problem}): hashes of earlier fetches cannot be compared.")
+        warn(f"{file} is damaged ({problem}): hashes of earlier fetches cannot be compared.")
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -46,7 +46,8 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
-    from snpe_tools.core.socs import DEFAULT, parse_socs
+    from snpe_tools.core.soc_names import parse_socs
+    from snpe_tools.core.socs import DEFAULT
     from snpe_tools.execution.on_device import Wish
     from snpe_tools.execution.targets import parse_places
 

@@ -102,7 +102,7 @@ def bench(
     as_json: options.Json = False,
 ) -> None:
     """Latency of one inference on a device. Refuses emulators."""
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.execution.on_device import Wish
     from snpe_tools.steps.bench import bench as run_bench
 

@@ -75,7 +75,7 @@ def net_run(
     _: Version = False,
 ) -> None:
     """snpe-net-run on the HTP emulator. Same flags, lists, folders and text, where there is no device."""
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.execution.net_run import NetRun, parse_cache_mode, parse_level
     from snpe_tools.execution.net_run import net_run as run_net_run
     from snpe_tools.execution.net_run.flags import read_flags
@@ -169,7 +169,7 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """One inference to repeat elsewhere. DLC, inputs, golden outputs, manifest: onnxruntime-qnn's bundle layout."""
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.steps.bundle import bundle as run_bundle
 
     made = run_bundle(dlc, inputs, output, index=index, model=onnx, soc=parse_socs(soc)[0], native=native)

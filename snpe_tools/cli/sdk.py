@@ -39,7 +39,7 @@ def fetch(
     as_json: options.Json = False,
 ) -> None:
     """Fetch an SDK, or what a target needs of it."""
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.toolchains.sdk_store import parts, releases
     from snpe_tools.toolchains.sdk_store.fetching import fetch as run_fetch
 

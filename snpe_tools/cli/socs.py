@@ -21,8 +21,8 @@ def socs(
     as_json: options.Json = False,
 ) -> None:
     """Known SoCs. Their HTP, what it can run, and the devices that have them."""
-    from snpe_tools.core.soc_names import note
-    from snpe_tools.core.socs import BY_NAME, parse_socs
+    from snpe_tools.core.soc_names import note, parse_socs
+    from snpe_tools.core.socs import BY_NAME
 
     found = parse_socs(name) if name else sorted(BY_NAME.values(), key=lambda soc: (soc.arch, soc.name))
     columns = ("SoC", "id", "HTP", "VTCM", "w8a8", "w8a16", "w16a16", "fp16", "Linux without SDK", "product", "devices")

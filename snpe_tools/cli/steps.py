@@ -148,7 +148,7 @@ def convert(
 ) -> None:
     """ONNX, float or QDQ → DLC that was run once. CPU fallback is off: refused operations are listed."""
     from snpe_tools import convert as run_convert
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
 
     chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
     made = run_convert(
@@ -179,7 +179,7 @@ def prepare(
 ) -> None:
     """DLC → DLC with an HTP cache per SoC."""
     from snpe_tools import prepare as run_prepare
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
 
     chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
     made = run_prepare(dlc, output, parse_socs(soc), toolchain=chosen)
@@ -200,7 +200,7 @@ def run(
 ) -> None:
     """Execute a DLC on the HTP emulator. The file itself; writes Result_<i>/<tensor>.raw."""
     from snpe_tools import run as run_run
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
 
     wanted = [name for name in outputs.split(",") if name]
     made = run_run(

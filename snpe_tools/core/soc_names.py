@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from snpe_tools.core.errors import UsageError
 from snpe_tools.core.socs import BY_NAME, Soc
 
 DEVICES = {
@@ -81,3 +82,27 @@ def _index() -> dict[str, str]:
             if key.startswith(brand):
                 found.setdefault(key.removeprefix(brand), soc)
     return found
+
+
+def parse_socs(text: str) -> tuple[Soc, ...]:
+    """SoCs of a comma-separated list such as "sm8550,Galaxy S24", in that order, each once.
+
+    Names are the compiler's, Qualcomm's of a product, or those of phones and boards that `core.soc_names` lists.
+
+    Raises:
+        UsageError: an unknown or empty name.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("No SoC was named.", _KNOWN)
+    return tuple(dict.fromkeys(BY_NAME.get(name.lower()) or _by_product(name) for name in names))
+
+
+def _by_product(name: str) -> Soc:
+    if found := find(name):
+        return found
+    meant = similar(name)
+    raise UsageError(f"Unknown SoC {name!r}.", (f"Did you mean {' or '.join(meant)}? " if meant else "") + _KNOWN)
+
+
+_KNOWN = f"Known SoCs: {', '.join(sorted(BY_NAME))}. `snpe-tools socs` says what each is."

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from snpe_tools.core.files import write_text
+from snpe_tools.core.progress import warn
 from snpe_tools.graph.ranges import Ranges, outside_fp16
 
 _SHOWN = 5

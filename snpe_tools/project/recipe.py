@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from snpe_tools.core.errors import RecipeError, SnpeToolsError, UsageError
 from snpe_tools.core.files import read_toml
 from snpe_tools.core.precision import Precision
-from snpe_tools.core.socs import Soc, parse_socs
+from snpe_tools.core.soc_names import parse_socs
+from snpe_tools.core.socs import Soc
 from snpe_tools.core.validation import first_fault
 from snpe_tools.tasks.question_answering.checkpoint import ARCHITECTURES
 from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE

@@ -16,7 +16,8 @@ from snpe_tools.core.errors import DlcError
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.raw_files import named, read_inputs, read_list
 from snpe_tools.core.soc_generations import distinct, generation
-from snpe_tools.core.socs import BY_NAME, DEFAULT, Soc, parse_socs
+from snpe_tools.core.soc_names import parse_socs
+from snpe_tools.core.socs import BY_NAME, DEFAULT, Soc
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.dlc.edit.outputs import tap
 from snpe_tools.execution.emulator import read_results

@@ -17,7 +17,8 @@ from snpe_tools import convert, dlc, inputs, prepare, quantize
 from snpe_tools.core.errors import DlcError, QnnError
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.process import run as run_process
-from snpe_tools.core.socs import BY_NAME, DEFAULT, parse_socs
+from snpe_tools.core.soc_names import parse_socs
+from snpe_tools.core.socs import BY_NAME, DEFAULT
 from snpe_tools.dlc import Graph, Node, Tensor
 from snpe_tools.graph.loading import load
 from snpe_tools.inspection.aimet import encodings_of, load_encodings

@@ -126,7 +126,7 @@ def _load(simulator: Simulator, file: Path) -> None:
 def prepare(source: Path, target: Path, socs: Sequence[str], *, skipped: set[str]) -> set[str]:
     """Compile for each SoC that the compiler knows; returns those that failed."""
     from snpe_tools.core.errors import SnpeToolsError
-    from snpe_tools.core.socs import parse_socs
+    from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.toolchains import Preparation
     from snpe_tools.toolchains.pypi import PyPI
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.core import progress as progress_module
+from snpe_tools.cli import terminal
 from snpe_tools.core.errors import SetupError
 from snpe_tools.core.process import run
 from snpe_tools.core.progress import progress
@@ -53,7 +53,7 @@ def test_a_program_that_hangs_is_ended() -> None:
 def test_a_log_gets_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(progress_module, "say", said.append)
+    monkeypatch.setattr(terminal, "say", said.append)
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     with progress("running", 5) as advance:
         for _ in range(5):

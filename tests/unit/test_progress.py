@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from snpe_tools.cli import terminal
 from snpe_tools.cli.output import table
-from snpe_tools.core import progress as progress_module
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import progress, say
 from snpe_tools.devices import Finished
@@ -33,7 +33,7 @@ def test_the_last_lines_of_a_command_can_be_shown() -> None:
 
 def test_a_start_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(progress_module, "say", said.append)
+    monkeypatch.setattr(terminal, "say", said.append)
     clock = iter(range(0, 1000, 100))
     monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     with progress("pushing", 4000, in_bytes=True) as advance:

@@ -11,7 +11,7 @@ from snpe_tools.core.dtypes import BY_CODE, FLOAT_32, DataType
 from snpe_tools.core.errors import ConversionError
 from snpe_tools.core.files import write_json
 from snpe_tools.core.precision import Precision
-from snpe_tools.core.socs import parse_socs
+from snpe_tools.core.soc_names import parse_socs
 from snpe_tools.core.tensor_spec import Encoding, TensorSpec
 from snpe_tools.dlc.container import Record
 from snpe_tools.dlc.model import Cache, Dlc, Graph, Role, Tensor

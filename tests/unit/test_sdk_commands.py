@@ -11,7 +11,8 @@ import pytest
 from snpe_tools.core.dtypes import BY_CODE, FLOAT_32
 from snpe_tools.core.errors import SetupError, UsageError
 from snpe_tools.core.precision import Precision
-from snpe_tools.core.socs import DEFAULT, parse_socs
+from snpe_tools.core.soc_names import parse_socs
+from snpe_tools.core.socs import DEFAULT
 from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.toolchains import Conversion, Quantization

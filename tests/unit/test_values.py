@@ -8,8 +8,8 @@ import pytest
 
 from snpe_tools.core.errors import RecipeError, UsageError
 from snpe_tools.core.precision import Precision
-from snpe_tools.core.soc_names import ALSO, DEVICES, find, note, plain
-from snpe_tools.core.socs import BY_ID, BY_NAME, parse_socs
+from snpe_tools.core.soc_names import ALSO, DEVICES, find, note, parse_socs, plain
+from snpe_tools.core.socs import BY_ID, BY_NAME
 from snpe_tools.project.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[2]

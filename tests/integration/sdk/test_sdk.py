@@ -16,7 +16,7 @@ import pytest
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, prepare
 from snpe_tools.core.raw_files import write_inputs
-from snpe_tools.core.socs import parse_socs
+from snpe_tools.core.soc_names import parse_socs
 from snpe_tools.graph.loading import input_specs, load
 from snpe_tools.inspection.aimet import load_encodings
 from snpe_tools.inspection.audit import audit

@@ -14,7 +14,7 @@ import pytest
 import snpe_tools.dlc as dlc_format
 from snpe_tools import convert, prepare
 from snpe_tools.core.errors import ConversionError, SnpeToolsError, TensorError, UsageError
-from snpe_tools.core.socs import parse_socs
+from snpe_tools.core.soc_names import parse_socs
 from snpe_tools.toolchains import Quantization
 from snpe_tools.toolchains.sdk import SdkTools
 from snpe_tools.toolchains.sdk.versions import Family

@@ -25,7 +25,8 @@ from snpe_tools.core.errors import (
 )
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.raw_files import write_inputs
-from snpe_tools.core.socs import BY_NAME, parse_socs
+from snpe_tools.core.soc_names import parse_socs
+from snpe_tools.core.socs import BY_NAME
 from snpe_tools.execution.emulator import read_results
 from snpe_tools.graph.loading import input_specs, load, save
 from snpe_tools.quantization.simulator import QuantizationOptions

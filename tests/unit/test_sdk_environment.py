@@ -10,13 +10,12 @@ import pytest
 
 from snpe_tools.core.errors import SetupError, UsageError
 from snpe_tools.core.process import Finished
+from snpe_tools.core.progress import LOGGER
 from snpe_tools.project.recipe import Recipe
 from snpe_tools.steps.build import choose_for
 from snpe_tools.toolchains.choosing import choose
 from snpe_tools.toolchains.pypi import PyPI
 from snpe_tools.toolchains.sdk import SdkTools
-from snpe_tools.toolchains.sdk import environment as sdk_environment
-from snpe_tools.toolchains.sdk import run as sdk_run
 from snpe_tools.toolchains.sdk.doctor import examine, missing_libraries
 from snpe_tools.toolchains.sdk.environment import VARIABLES, find_python, find_sdk, find_version
 from snpe_tools.toolchains.sdk.errors import explain
@@ -30,9 +29,7 @@ V231 = VERSIONS["QAIRT 2.3x"]
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(sdk_environment, "say", lines.append)
-    monkeypatch.setattr("snpe_tools.toolchains.choosing.say", lines.append)
-    monkeypatch.setattr(sdk_run, "say", lines.append)
+    monkeypatch.setattr(LOGGER, "handle", lambda record: lines.append(record.getMessage()))
     return lines
 
 

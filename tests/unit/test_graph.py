@@ -233,3 +233,18 @@ def test_bad_files_are_told_apart(tmp_path: Path) -> None:
         load(empty)
     with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16])
+def test_narrow_inputs_that_are_cast_to_float_become_int32(kind: int) -> None:
+    cast = helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT)
+    model = make_model([cast, helper.make_node("Relu", ["f"], ["y"])], {"x": (kind, (3,))}, {"y": (3,)})
+    changed = use_int32_inputs(model)
+    assert changed.graph.input[0].type.tensor_type.elem_type == TensorProto.INT32
+    assert _run(changed, x=np.array([0, 7, 120], np.int32)).tolist() == [0, 7, 120]
+
+
+def test_a_quantized_input_keeps_its_type() -> None:
+    node = helper.make_node("DequantizeLinear", ["x", "scale"], ["y"])
+    model = make_model([node], {"x": (TensorProto.UINT8, (3,))}, {"y": (3,)}, {"scale": np.array(0.5, np.float32)})
+    assert use_int32_inputs(model).graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from snpe_tools.graph.rewrites.activations import GELU_OPSET, gelu, reciprocal
 from snpe_tools.graph.rewrites.editing import Change, Graph, Match, replace_all
 from snpe_tools.graph.rewrites.linear import gemm, norm_vectors, vector_weight
+from snpe_tools.graph.rewrites.moving import nearest, pad
 from snpe_tools.graph.rewrites.normalize import LOWEST_OPSET, normalize, raise_opset
 from snpe_tools.graph.rewrites.norms import RMS_OPSET, layer_norm, rms_norm
+from snpe_tools.graph.rewrites.quantized import bias_scale, summed_axis, unsigned_gamma
+from snpe_tools.graph.rewrites.recurrent import unrolled
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +31,12 @@ _FUSIONS: tuple[_Rewrite, ...] = (
     ("gemm", LOWEST_OPSET, gemm),
 )
 _REPAIRS: tuple[_Rewrite, ...] = (
+    ("unroll", LOWEST_OPSET, unrolled),
+    ("weight-by-output", LOWEST_OPSET, summed_axis),
+    ("bias-scale", LOWEST_OPSET, bias_scale),
+    ("unsigned-gamma", LOWEST_OPSET, unsigned_gamma),
+    ("pad", LOWEST_OPSET, pad),
+    ("resize-nearest", LOWEST_OPSET, nearest),
     ("reciprocal", LOWEST_OPSET, reciprocal),
     ("matrix-weight", LOWEST_OPSET, vector_weight),
     ("norm-vectors", LOWEST_OPSET, norm_vectors),

@@ -143,10 +143,10 @@ class Graph:
 
     def apply(self, replacements: Iterable[Replacement]) -> None:
         """Replace nodes, and drop what nothing reads any more. The view is stale afterwards: make a new one."""
-        by_output = {one.node.output[0]: one for one in replacements}
+        by_output = {first_output(one.node): one for one in replacements}
         nodes: list[onnx.NodeProto] = []
         for node in self.nodes:
-            found = by_output.get(next((name for name in node.output if name), ""))
+            found = by_output.get(first_output(node))
             nodes.extend(found.nodes if found else [node])
         store(self.model.graph.node, nodes)
         drop_unread(self.model)
@@ -169,9 +169,14 @@ def replace_all(model: onnx.ModelProto, rewrite: str, match: Match) -> list[Chan
         graph.apply(found)
 
 
+def first_output(node: onnx.NodeProto) -> str:
+    """The first tensor that a node writes; outputs that nobody wants have no name."""
+    return next((name for name in node.output if name), "")
+
+
 def describe(node: onnx.NodeProto) -> str:
     """Type and name of a node as messages show them: of a nameless node, the tensor that it writes."""
-    return f"{node.op_type} {node.name!r}" if node.name else f"{node.op_type} that writes {node.output[0]!r}"
+    return f"{node.op_type} {node.name!r}" if node.name else f"{node.op_type} that writes {first_output(node)!r}"
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:  # noqa: ANN401 - of any type

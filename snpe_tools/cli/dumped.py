@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snpe_tools.cli.output import decibel, finish, table
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
+    from snpe_tools.cli.recipe_options import Chosen
     from snpe_tools.scoring.gate import Scores
 
 _TOKENIZER = "tokenizer.json"
@@ -19,7 +20,7 @@ _NAMED = 5
 
 def score_dumped(
     folders: list[Path],
-    given: Mapping[str, Any],
+    chosen: Chosen,
     layout: Path | None,
     data: str,
     questions: int,
@@ -30,7 +31,7 @@ def score_dumped(
     """Score folders of logits; the recipe, if there is one, gives the tokenizer and the length where no layout does."""
     from snpe_tools.steps.score_logits import score_logits
 
-    tokenizer, length = _tokenizer_and_length(given)
+    tokenizer, length = _tokenizer_and_length(chosen)
     scores = score_logits(
         folders,
         tokenizer,
@@ -45,21 +46,21 @@ def score_dumped(
     scores.check()
 
 
-def _tokenizer_and_length(given: Mapping[str, Any]) -> tuple[Path | None, int]:
+def _tokenizer_and_length(chosen: Chosen) -> tuple[Path | None, int]:
     """What the options say; outside a clone there may be no recipe."""
-    from snpe_tools.cli.options import chosen_recipe
     from snpe_tools.core.errors import RecipeError
     from snpe_tools.project.recipe import Recipe
     from snpe_tools.project.workspace import Workspace
 
-    checkpoint = Path(given["checkpoint"]) if given["checkpoint"] else None
-    if checkpoint and (checkpoint / _TOKENIZER).is_file():
-        return checkpoint / _TOKENIZER, given["seq"] or Recipe.model_fields["sequence_length"].default
+    length = chosen.settings.get("sequence_length") or Recipe.model_fields["sequence_length"].default
+    tokenizer = Path(chosen.settings.get("checkpoint", "")) / _TOKENIZER
+    if "checkpoint" in chosen.settings and tokenizer.is_file():
+        return tokenizer, length
     try:
-        recipe = chosen_recipe(given)
+        recipe = chosen.recipe()
     except RecipeError:
-        return None, given["seq"] or Recipe.model_fields["sequence_length"].default
-    workspace = Workspace(given["root"], recipe.name)
+        return None, length
+    workspace = Workspace(chosen.root, recipe.name)
     places = (workspace.tokenizer, workspace.folder / "checkpoint" / _TOKENIZER)
     return next((place for place in places if place.is_file()), None), recipe.sequence_length
 

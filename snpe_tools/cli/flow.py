@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, show, size, table
+from snpe_tools.cli.recipe_options import Chosen, takes_recipe
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
@@ -18,41 +18,25 @@ if TYPE_CHECKING:
     from snpe_tools.steps.build import Done
 
 
+@takes_recipe()
 def build(
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    precision: options.PrecisionName = None,
-    soc: options.SocNames = None,
-    seq: options.Sequence_ = None,
-    calibration: options.Calibration = None,
-    windows: options.Windows = None,
-    method: options.Method = None,
-    per_channel: options.PerChannel = None,
-    check: options.Check = None,
-    toolchain: options.Toolchain = None,
-    quantizer: options.Quantizer = None,
-    sdk_tools: options.SdkTools = None,
-    sdk_python: options.SdkPython = None,
-    random: options.Random = False,
-    train: options.Train = None,
+    chosen: Chosen,
     data: options.Data = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With the SDK: print its commands, to paste, and why each flag is there.")
     ] = False,
-    root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
     """Checkpoint → DLC with HTP caches. Only what is out of date is made again."""
-    given = locals()
     from snpe_tools import build as run_build
     from snpe_tools.tasks.question_answering.squad import evaluation_file
 
-    recipe = options.chosen_recipe(given)
+    recipe, root = chosen.recipe(), chosen.root
     if dry_run:
         _show_commands(recipe, root, evaluation_file(data), as_json=as_json)
         return
     done = run_build(recipe, root, evaluation=evaluation_file(data))
-    _show_artefacts(done, given)
+    _show_artefacts(done, chosen, data)
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
 
 
@@ -94,23 +78,8 @@ def doctor(
     require_healthy(findings)
 
 
-def _show_artefacts(done: list[Done], given: Mapping[str, Any]) -> None:
+def _show_artefacts(done: list[Done], chosen: Chosen, data: str) -> None:
     rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
     table(("artefact", "size", "seconds"), rows)
-    say(f"\nNext: {_again('make accuracy', given)}    (F1 of every stage, on the emulator)")
-
-
-_VARIABLES = (
-    "model", "precision", "soc", "seq", "checkpoint", "random", "calibration", "windows", "method", "toolchain",
-    "quantizer", "sdk_tools", "sdk_python", "train", "data",
-)  # fmt: skip
-
-
-def _again(command: str, given: Mapping[str, Any]) -> str:
-    """A make command with the same variables."""
-    usual = {"model": options.DEFAULT_MODEL}
-    said = [(name.upper(), given[name]) for name in _VARIABLES if given[name] and given[name] != usual.get(name)]
-    if given["per_channel"] is False:
-        said.append(("PER_TENSOR", "1"))
-    words = [f"{name}={shlex.quote('1' if value is True else str(value))}" for name, value in said]
-    return " ".join([command, *words])
+    words = ["make accuracy", chosen.as_variables(), f"DATA={shlex.quote(data)}" if data else ""]
+    say(f"\nNext: {' '.join(filter(None, words))}    (F1 of every stage, on the emulator)")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snpe_tools.cli.recipe_options import sentence
 from snpe_tools.core.errors import UsageError
+from snpe_tools.project.settings import BY_FIELD
 
 if TYPE_CHECKING:
-    from snpe_tools.project.recipe import Recipe
     from snpe_tools.toolchains import Quantization
     from snpe_tools.toolchains import Toolchain as ToolchainProtocol
-
-DEFAULT_MODEL = "minilm-qa"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Native = Annotated[bool, typer.Option("--native", help="Raw files hold the model's own types instead of float32.")]
@@ -27,26 +26,17 @@ InputsFile = Annotated[
 
 Model = Annotated[str, typer.Option("--model", help="Folder below Models/.")]
 Root = Annotated[Path, typer.Option("--root", help="Folder that holds Models/ and raw_inputs/.")]
-Checkpoint = Annotated[str | None, typer.Option("--checkpoint", help="Checkpoint folder or hub name.")]
-PrecisionName = Annotated[str | None, typer.Option("--precision", help="w8a8, w8a8-mixed, w8a16, w16a16 or fp16.")]
-SocNames = Annotated[str | None, typer.Option("--soc", help="SoCs to compile for, such as sm8550,sm8650.")]
-Sequence_ = Annotated[int | None, typer.Option("--seq", help="Tokens per window.")]
-Calibration = Annotated[str | None, typer.Option("--calibration", help="SQuAD JSON to calibrate on.")]
-Windows = Annotated[int | None, typer.Option("--windows", help="Calibration windows, evenly spread.")]
-Method = Annotated[str | None, typer.Option("--method", help="Calibration: min-max, mse or percentile.")]
-PerChannel = Annotated[bool | None, typer.Option("--per-channel/--per-tensor", help="Weight encodings.")]
-Check = Annotated[
-    bool | None,
-    typer.Option("--check/--no-check", help="Run each new DLC once on the emulator beside its ONNX model."),
-]
-Toolchain = Annotated[
-    str | None, typer.Option("--toolchain", help="Who makes the DLC: pypi (ONNX Runtime QNN) or sdk (SNPE, QAIRT).")
-]
-Quantizer = Annotated[str | None, typer.Option("--quantizer", help="With the SDK, who finds encodings: aimet or sdk.")]
-SdkTools = Annotated[
-    str | None, typer.Option("--sdk-tools", help="With the SDK: its snpe or its qairt converter and quantizer.")
-]
-SdkPython = Annotated[str | None, typer.Option("--sdk-python", help="With the SDK: the Python for its scripts.")]
+
+
+def _of_step(field: str) -> Any:
+    """The option of a recipe's setting, for a single step."""
+    setting = BY_FIELD[field]
+    return typer.Option(f"--{setting.option}", help=sentence(setting.words))
+
+
+Toolchain = Annotated[str | None, _of_step("toolchain")]
+SdkTools = Annotated[str | None, _of_step("sdk_tools")]
+SdkPython = Annotated[str | None, _of_step("sdk_python")]
 Device = Annotated[
     str,
     typer.Option("--device", help="Where: host (the emulator), adb:SERIAL, ssh://user@host:port; several by commas."),
@@ -63,38 +53,7 @@ Timeout = Annotated[
         "--timeout", help="On devices: seconds that a run may take; 0: 15 minutes, and 2 for each inference.", min=0
     ),
 ]
-Train = Annotated[
-    str | None,
-    typer.Option(
-        "--train",
-        help='Questions to train the quantized model on: SQuAD JSON, rows (.jsonl, .jsonl.xz), or "shipped".',
-    ),
-]
-Random = Annotated[bool, typer.Option("--random", help="Random weights of the recipe's architecture.")]
 Data = Annotated[str, typer.Option("--data", help='Questions: SQuAD JSON, "squad", or "" for the shipped ones.')]
-
-
-_SETTINGS = {"soc": "socs", "seq": "sequence_length", "windows": "calibration_windows"}
-"""Settings of a recipe whose options have shorter names."""
-
-
-def chosen_recipe(given: Mapping[str, Any]) -> Recipe:
-    """The recipe that a command's options ask for; what they leave out, or empty, stays as the recipe has it.
-
-    Args:
-        given: the options of the command, with `model`, `random` and `root` among them.
-
-    Raises:
-        UsageError: a value that a setting cannot have.
-        RecipeError: nothing is known of the model, or its recipe is wrong.
-    """
-    from snpe_tools.project.recipe import Recipe, load_recipe
-
-    named = {_SETTINGS.get(option, option): value for option, value in given.items()} | {
-        "random": given["random"] or None
-    }
-    overrides = {key: value for key, value in named.items() if key in Recipe.model_fields and value not in {None, ""}}
-    return load_recipe(given["model"], given["root"] / "Models", overrides)
 
 
 def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

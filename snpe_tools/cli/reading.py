@@ -10,10 +10,11 @@ import typer
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, table
 from snpe_tools.core.progress import say
+from snpe_tools.project.settings import DEFAULT_MODEL
 
 
 def report(
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.Model = DEFAULT_MODEL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Page to write; Models/<model>/report.html by default.")
     ] = None,
@@ -34,7 +35,7 @@ def report(
 
 def explain(
     question: Annotated[str, typer.Argument(help="The question's id, as in the data.", show_default=False)],
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.Model = DEFAULT_MODEL,
     root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:

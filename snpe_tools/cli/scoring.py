@@ -11,6 +11,7 @@ import typer
 from snpe_tools.cli import options
 from snpe_tools.cli.dumped import score_dumped, score_predicted
 from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.recipe_options import Chosen, takes_recipe
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
 
@@ -37,23 +38,9 @@ Predictions = Annotated[
 ]
 
 
+@takes_recipe()
 def score(
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    precision: options.PrecisionName = None,
-    soc: options.SocNames = None,
-    seq: options.Sequence_ = None,
-    calibration: options.Calibration = None,
-    windows: options.Windows = None,
-    method: options.Method = None,
-    per_channel: options.PerChannel = None,
-    check: options.Check = None,
-    toolchain: options.Toolchain = None,
-    quantizer: options.Quantizer = None,
-    sdk_tools: options.SdkTools = None,
-    sdk_python: options.SdkPython = None,
-    random: options.Random = False,
-    train: options.Train = None,
+    chosen: Chosen,
     data: options.Data = "",
     questions: Questions = "",
     max_drop: MaxDrop = 1.0,
@@ -67,23 +54,25 @@ def score(
     logits: DumpedLogits = None,
     layout: LogitsLayout = None,
     predictions: Predictions = None,
-    root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
-    given = locals()
     from snpe_tools import score as run_score
     from snpe_tools.devices.transports.address import parse_targets
     from snpe_tools.execution.on_device import Wish
 
     targets, count = parse_targets(device), options.parse_questions(questions)
     if logits or predictions:
-        _score_what_is_there(given, count or 0)
+        _check_source(logits, predictions, device)
+    if predictions:
+        score_predicted(predictions, data, count or 0, as_json=as_json)
         return
-    recipe = options.chosen_recipe(given)
+    if logits:
+        score_dumped(logits, chosen, layout, data, count or 0, max_drop, as_json=as_json)
+        return
     scored = run_score(
-        recipe,
-        root,
+        chosen.recipe(),
+        chosen.root,
         data=data,
         questions=count,
         max_drop=max_drop,
@@ -97,18 +86,13 @@ def score(
     scored.scores.check()
 
 
-def _score_what_is_there(given: Mapping[str, Any], questions: int) -> None:
-    logits, predictions = given["logits"], given["predictions"]
+def _check_source(logits: list[Path] | None, predictions: Path | None, device: str) -> None:
+    """Refuse two things to score at once, and a device for what needs none."""
     if logits and predictions:
         raise UsageError("--logits and --predictions are two things to score.", "Name one of them.")
-    if given["device"] != "host":
+    if device != "host":
         option = "--logits" if logits else "--predictions"
         raise UsageError(f"{option} scores what is there; no device is asked.", f"Leave --device out, or {option}.")
-    if predictions:
-        score_predicted(predictions, given["data"], questions, as_json=given["as_json"])
-    else:
-        score_dumped(logits, given, given["layout"], given["data"], questions, given["max_drop"],
-                     as_json=given["as_json"])  # fmt: skip
 
 
 def _show_scores(scored: Scored) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import decibel, finish, size, table
+from snpe_tools.cli.recipe_options import Chosen, takes_recipe
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
@@ -18,16 +19,9 @@ if TYPE_CHECKING:
 _SHOWN_COSTS = 12
 
 
+@takes_recipe(tuning=True)
 def tune(
-    model: options.Model = options.DEFAULT_MODEL,
-    checkpoint: options.Checkpoint = None,
-    random: options.Random = False,
-    seq: options.Sequence_ = None,
-    soc: options.SocNames = None,
-    calibration: options.Calibration = None,
-    windows: options.Windows = None,
-    per_channel: options.PerChannel = None,
-    check: options.Check = None,
+    chosen: Chosen,
     max_drop: Annotated[float, typer.Option(help="Likely F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
     questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 192,
@@ -39,19 +33,16 @@ def tune(
         str, typer.Option("--eval", help='Questions it will be scored on, never searched with: SQuAD JSON or "squad".')
     ] = "",
     restart: Annotated[bool, typer.Option("--restart", help="Forget the trials of an earlier search.")] = False,
-    root: options.Root = Path(),
     as_json: options.Json = False,
 ) -> None:
     """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
-    given = locals()
     from snpe_tools import tune as run_tune
     from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, evaluation_file
     from snpe_tools.tuning.session import TuneSettings
 
-    recipe = options.chosen_recipe(given)
     pool = data or SHIPPED_PRACTICE
     settings = TuneSettings(max_drop, budget, questions, pool, evaluation_file(evaluation), restart)
-    tuned = run_tune(recipe, root, settings)
+    tuned = run_tune(chosen.recipe(), chosen.root, settings)
     _show(tuned)
     finish(tuned.tuning.model_dump(mode="json"), as_json=as_json)
     tuned.check()

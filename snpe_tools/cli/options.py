@@ -28,7 +28,7 @@ Model = Annotated[str, typer.Option("--model", help="Folder below Models/.")]
 Root = Annotated[Path, typer.Option("--root", help="Folder that holds Models/ and raw_inputs/.")]
 
 
-def _of_step(field: str) -> Any:
+def _of_step(field: str) -> Any:  # noqa: ANN401 - as typer declares options
     """The option of a recipe's setting, for a single step."""
     setting = BY_FIELD[field]
     return typer.Option(f"--{setting.option}", help=sentence(setting.words))

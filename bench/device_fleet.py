@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from snpe_tools import convert
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.devices import connect, parse_addresses
-from snpe_tools.execution.fleet import Fleet, Member, look, run_sharded
+from snpe_tools.execution.fleet import Fleet, FleetMember, look, run_sharded
 from snpe_tools.execution.on_device import DeviceRun, run_connected
 from tests import device_double
 
@@ -51,7 +51,7 @@ def measure(addresses: str, dlc: Path, listed: Path, folder: Path) -> float:
     members = look(parse_addresses(addresses))
     parsed = read_list(listed)
 
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> DeviceRun:
+    def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> DeviceRun:
         part = replace(parsed, lines=tuple(parsed.lines[row] for row in rows))
         with connect(member.address) as device:
             return run_connected(device, dlc, part, folder / f"{member.address.target.rpartition('/')[2]}.{turn}")

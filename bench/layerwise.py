@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from snpe_tools.devices.transports.address import HOST
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 from snpe_tools.execution.targets import parse_places
 from snpe_tools.steps.compare_layers import compare_layers
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=4)
     parser.add_argument("--device", default=HOST)
     arguments = parser.parse_args()
-    models, places = (arguments.first, arguments.second), parse_places(arguments.device, Wish())
+    models, places = (arguments.first, arguments.second), parse_places(arguments.device, DeviceOptions())
     started = time.perf_counter()
     found = compare_layers(*models, arguments.inputs, limit=arguments.limit, places=places)
     seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ from snpe_tools.board.job import BoardJob, Tensor, read_job
 from snpe_tools.core.errors import DlcError, QnnError, SnpeToolsError, TensorError
 from snpe_tools.core.socs import BY_ID
 from snpe_tools.qnn import abi
-from snpe_tools.qnn.graph import Buffer, Graph, Opened, compose, load_cache
+from snpe_tools.qnn.graph import Buffer, Graph, OpenContext, compose, load_cache
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.library import use_folder
 
@@ -59,7 +59,7 @@ def run(job: BoardJob) -> None:
     (Path(job.folder) / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _open(job: BoardJob, handles: Handles, source: ExitStack) -> tuple[Opened, str]:
+def _open(job: BoardJob, handles: Handles, source: ExitStack) -> tuple[OpenContext, str]:
     """From the compiled cache; where there is none or the device refuses it, from the graph, and said so."""
     if job.cache is None:
         return compose(handles, job.graphs, source), "compiled"

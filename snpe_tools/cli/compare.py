@@ -13,7 +13,7 @@ from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.layerwise.comparison import LayerComparison, LayerDifference
-    from snpe_tools.steps.compare import Difference
+    from snpe_tools.steps.compare import OutputDifference
 
 _SHOWN_NAMES = 3
 
@@ -48,12 +48,12 @@ def compare(
     """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
     from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.core.socs import DEFAULT
-    from snpe_tools.execution.on_device import Wish
+    from snpe_tools.execution.on_device import DeviceOptions
     from snpe_tools.execution.targets import parse_places
 
     asked = parse_socs(soc)[0] if soc else None
     meant = asked or DEFAULT
-    places = parse_places(device, Wish(soc=asked, runtime=runtime, root=device_root, timeout=timeout))
+    places = parse_places(device, DeviceOptions(soc=asked, runtime=runtime, root=device_root, timeout=timeout))
     if layers:
         from snpe_tools.core.files import write_json
         from snpe_tools.steps.compare_layers import compare_layers
@@ -73,7 +73,7 @@ def compare(
     finish(found, as_json=as_json)
 
 
-def _show_outputs(found: list[Difference]) -> None:
+def _show_outputs(found: list[OutputDifference]) -> None:
     rows = [
         (
             item.output,

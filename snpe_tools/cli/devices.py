@@ -103,11 +103,11 @@ def bench(
 ) -> None:
     """Latency of one inference on a device. Refuses emulators."""
     from snpe_tools.core.soc_names import parse_socs
-    from snpe_tools.execution.on_device import Wish
+    from snpe_tools.execution.on_device import DeviceOptions
     from snpe_tools.steps.bench import bench as run_bench
 
-    wish = Wish(parse_socs(soc)[0] if soc else None, runtime, profile, device_root, timeout)
-    made = run_bench(device, dlc, inputs, warm_up=warm_up, runs=runs, native=native, wish=wish)
+    options = DeviceOptions(parse_socs(soc)[0] if soc else None, runtime, profile, device_root, timeout)
+    made = run_bench(device, dlc, inputs, warm_up=warm_up, runs=runs, native=native, options=options)
     _show(made)
     finish(made, as_json=as_json)
 

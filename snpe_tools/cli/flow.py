@@ -15,7 +15,7 @@ from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
     from snpe_tools.project.recipe import Recipe
-    from snpe_tools.steps.build import Done
+    from snpe_tools.steps.build import Artefact
 
 
 @takes_recipe()
@@ -78,7 +78,7 @@ def doctor(
     require_healthy(findings)
 
 
-def _show_artefacts(done: list[Done], chosen: Chosen, data: str) -> None:
+def _show_artefacts(done: list[Artefact], chosen: Chosen, data: str) -> None:
     rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
     table(("artefact", "size", "seconds"), rows)
     words = ["make accuracy", chosen.as_variables(), f"DATA={shlex.quote(data)}" if data else ""]

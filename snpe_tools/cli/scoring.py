@@ -59,7 +59,7 @@ def score(
     """F1 of every stage, and the gate. Writes accuracy.json; exit code 6 when a stage lost too much."""
     from snpe_tools import score as run_score
     from snpe_tools.devices.transports.address import parse_targets
-    from snpe_tools.execution.on_device import Wish
+    from snpe_tools.execution.on_device import DeviceOptions
 
     targets, count = parse_targets(device), options.parse_questions(questions)
     if logits or predictions:
@@ -79,7 +79,7 @@ def score(
         workers=workers,
         targets=targets,
         shard=shard,
-        wish=Wish(runtime=runtime, profile=profile, root=device_root, timeout=timeout),
+        options=DeviceOptions(runtime=runtime, profile=profile, root=device_root, timeout=timeout),
     )
     _show_scores(scored)
     finish(scored.document, as_json=as_json)

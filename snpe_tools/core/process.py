@@ -99,7 +99,7 @@ def _collect(
     return Finished(command, process.returncode, "".join(lines))
 
 
-class Attached:
+class AttachedProcess:
     """A process whose standard input and both outputs are one socket. It leads a process group of its own."""
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from snpe_tools.core.progress import progress
 from snpe_tools.devices.device import Device
 from snpe_tools.devices.failures import failed
-from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Runtime, Task
+from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, Runtime
 from snpe_tools.devices.shell import Script
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.run_folder import run_folder
@@ -30,7 +30,7 @@ _DONE = ("done ", "Processing DNN input", "Processing graph")
 
 
 @dataclass(frozen=True)
-class Sent:
+class Delivery:
     """What was pushed and stays there: bytes in all, and those that were not there yet."""
 
     total: int
@@ -38,8 +38,8 @@ class Sent:
 
 
 def carry_out(
-    device: Device, runtime: Runtime, task: Task, scratch: Path, log: Path, *, timeout: float = 0
-) -> tuple[Fetched, Sent]:
+    device: Device, runtime: Runtime, task: DeviceJob, scratch: Path, log: Path, *, timeout: float = 0
+) -> tuple[Fetched, Delivery]:
     """Run a task.
 
     Args:
@@ -69,15 +69,15 @@ def carry_out(
         text = _command(device, call, task, folder, log, timeout)
         pull_folder(device, f"{folder}/{OUTPUT}", scratch / OUTPUT, limit=2 * _outputs(task) + _SPARE)
     total = [program, *pushed]
-    return Fetched(scratch / OUTPUT, text), Sent(sum(one.total for one in total), sum(one.sent for one in total))
+    return Fetched(scratch / OUTPUT, text), Delivery(sum(one.total for one in total), sum(one.sent for one in total))
 
 
-def _files(call: Call, task: Task, kind: str) -> dict[str, Path]:
+def _files(call: Call, task: DeviceJob, kind: str) -> dict[str, Path]:
     """The files of one kind of bundle, or those of this run alone."""
     return {name: file for name, file in call.files.items() if _kind(name, task) == kind}
 
 
-def _kind(name: str, task: Task) -> str:
+def _kind(name: str, task: DeviceJob) -> str:
     if name == _DLC:
         return _OWN if task.debug else MODEL
     return INPUTS if name.startswith(_RAWS) else _OWN
@@ -88,17 +88,17 @@ def _make_folders(device: Device, folder: str, names: Sequence[str]) -> None:
     device.check(["xargs", "-0", "mkdir", "-p", "--"], folder=folder, chunks=[listed])
 
 
-def _outputs(task: Task) -> int:
+def _outputs(task: DeviceJob) -> int:
     """Bytes of all outputs, also of those that nobody asked for, in the wider of both forms."""
     each = sum(max(spec.nbytes(), spec.nbytes(native=True)) for spec in task.all_outputs or task.outputs)
     return each * _inferences(task)
 
 
-def _inferences(task: Task) -> int:
+def _inferences(task: DeviceJob) -> int:
     return task.warm_up + len(task.lines) * task.repeat
 
 
-def _command(device: Device, call: Call, task: Task, folder: str, log: Path, timeout: float) -> str:
+def _command(device: Device, call: Call, task: DeviceJob, folder: str, log: Path, timeout: float) -> str:
     """Run the command with a progress display. Its lines are in the log as they arrive: a lost device keeps its own."""
     bound = timeout or _START + _EACH * _inferences(task)
     log.parent.mkdir(parents=True, exist_ok=True)

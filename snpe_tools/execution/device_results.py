@@ -10,12 +10,12 @@ from pathlib import Path
 from snpe_tools.core.errors import DeviceError, ExecutionError
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.devices import Device
-from snpe_tools.devices.runtimes import Fetched, Runtime, Task, Timing
-from snpe_tools.devices.session import Sent, carry_out
+from snpe_tools.devices.runtimes import DeviceJob, Fetched, Runtime, Timing
+from snpe_tools.devices.session import Delivery, carry_out
 
 
 @dataclass(frozen=True)
-class Left:
+class DeviceOutputs:
     """What a run left, on this machine.
 
     Attributes:
@@ -25,11 +25,11 @@ class Left:
 
     device: Device
     runtime: Runtime
-    task: Task
+    task: DeviceJob
     fetched: Fetched
     log: Path
     timing: Timing
-    sent: Sent
+    sent: Delivery
 
     def results(self, index: int) -> dict[str, Array]:
         """Float32 outputs of one inference, by name.
@@ -41,7 +41,9 @@ class Left:
             return self.runtime.results(self.task, self.fetched, index)
 
 
-def obtain(device: Device, runtime: Runtime, task: Task, scratch: Path, log: Path, *, timeout: float = 0) -> Left:
+def obtain(
+    device: Device, runtime: Runtime, task: DeviceJob, scratch: Path, log: Path, *, timeout: float = 0
+) -> DeviceOutputs:
     """Run a task; see `snpe_tools.devices.session.carry_out`.
 
     Raises:
@@ -53,7 +55,7 @@ def obtain(device: Device, runtime: Runtime, task: Task, scratch: Path, log: Pat
     with _told(device, log):
         timing = runtime.timing(task, fetched)
         _check_count(task, fetched)
-    return Left(device, runtime, task, fetched, log, timing, sent)
+    return DeviceOutputs(device, runtime, task, fetched, log, timing, sent)
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def _told(device: Device, log: Path) -> Iterator[None]:
         raise DeviceError(problem.message, f"{problem.hint} The run's log: {log}", address=str(device)) from problem
 
 
-def _check_count(task: Task, fetched: Fetched) -> None:
+def _check_count(task: DeviceJob, fetched: Fetched) -> None:
     written = len([*fetched.output.glob("Result_*")])
     if written not in {len(task.lines), task.warm_up + len(task.lines) * task.repeat}:
         raise ExecutionError(

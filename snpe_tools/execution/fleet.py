@@ -16,14 +16,14 @@ from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.devices import Device, DeviceAddress, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.execution.on_device import DeviceRun, Wish, run_connected
+from snpe_tools.execution.on_device import DeviceOptions, DeviceRun, run_connected
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Member:
+class FleetMember:
     """A device of a fleet: what it said of itself, or why it said nothing."""
 
     address: DeviceAddress
@@ -34,15 +34,15 @@ class Member:
         return str(self.address)
 
 
-def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[Member]:
+def look(addresses: Sequence[DeviceAddress], root: str = "") -> list[FleetMember]:
     """Ask every device what it is, all at once. One that has two names, as `adb` and `adb:SERIAL`, is there once."""
 
-    def ask(address: DeviceAddress) -> Member:
+    def ask(address: DeviceAddress) -> FleetMember:
         try:
             with connect(address, root=root) as device:
-                return Member(device.address, read_facts(device))
+                return FleetMember(device.address, read_facts(device))
         except SnpeToolsError as problem:
-            return Member(address, problem=problem)
+            return FleetMember(address, problem=problem)
 
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
         found = {str(member): member for member in pool.map(ask, addresses)}
@@ -59,13 +59,13 @@ class Fleet:
         lost: devices that failed.
     """
 
-    wishes: Mapping[str, Wish]
+    wishes: Mapping[str, DeviceOptions]
     runs: list[DeviceRun] = field(default_factory=list)
     lost: dict[str, SnpeToolsError] = field(default_factory=dict)
     _open: list[Device] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, member: Member, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
+    def run(self, member: FleetMember, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
         """Run a DLC on one device; it is in `runs` or `lost` afterwards.
 
         Raises:
@@ -85,15 +85,15 @@ class Fleet:
             self.runs.append(done)
         return done
 
-    def _run(self, member: Member, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
-        wish = self.wishes[str(member)]
+    def _run(self, member: FleetMember, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
+        options = self.wishes[str(member)]
         if member.problem:
             raise member.problem
-        with connect(member.address, root=wish.root) as device:
+        with connect(member.address, root=options.root) as device:
             self._open.append(device)
-            return run_connected(device, dlc, read_list(listed), folder, wish=wish)
+            return run_connected(device, dlc, read_list(listed), folder, options=options)
 
-    def _lose(self, member: Member, problem: SnpeToolsError) -> None:
+    def _lose(self, member: FleetMember, problem: SnpeToolsError) -> None:
         with self._lock:
             self.lost[str(member)] = problem
 
@@ -118,7 +118,7 @@ class Fleet:
 
 
 @dataclass(frozen=True)
-class Share:
+class FleetShare:
     """A part of a data set that one device ran: rows of the whole, and its results."""
 
     rows: tuple[int, ...]
@@ -127,10 +127,10 @@ class Share:
 
 def run_sharded(
     fleet: Fleet,
-    members: Sequence[Member],
+    members: Sequence[FleetMember],
     rows: Sequence[int],
-    carry_out: Callable[[Member, Sequence[int], int], DeviceRun],
-) -> Iterator[Share]:
+    carry_out: Callable[[FleetMember, Sequence[int], int], DeviceRun],
+) -> Iterator[FleetShare]:
     """Split rows over devices. What a device leaves undone when it fails, the others share.
 
     Args:
@@ -149,7 +149,7 @@ def run_sharded(
             member, part = shares[index]
             problem = future.exception()
             if problem is None:
-                yield Share(tuple(part), future.result())
+                yield FleetShare(tuple(part), future.result())
                 continue
             if not isinstance(problem, SnpeToolsError):
                 raise problem
@@ -164,7 +164,7 @@ def run_sharded(
     raise DeviceError("all of them failed.", "See the failures above.", address=",".join(map(str, members)))
 
 
-def check_rows(shares: Sequence[Share], count: int) -> None:
+def check_rows(shares: Sequence[FleetShare], count: int) -> None:
     """Make sure that every row was run exactly once: one that was not would be scored as zeros.
 
     Raises:
@@ -177,6 +177,9 @@ def check_rows(shares: Sequence[Share], count: int) -> None:
 
 
 def _job(
-    carry_out: Callable[[Member, Sequence[int], int], DeviceRun], member: Member, part: Sequence[int], turn: int
+    carry_out: Callable[[FleetMember, Sequence[int], int], DeviceRun],
+    member: FleetMember,
+    part: Sequence[int],
+    turn: int,
 ) -> Callable[[], DeviceRun]:
     return lambda: carry_out(member, part, turn)

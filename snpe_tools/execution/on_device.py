@@ -18,9 +18,9 @@ from snpe_tools.core.raw_files import InputList, check_list, flat_name, named, r
 from snpe_tools.core.socs import DEFAULT, Soc, check_fit
 from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.devices.runtimes import Task, Timing
+from snpe_tools.devices.runtimes import DeviceJob, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
-from snpe_tools.execution.device_results import Left, obtain
+from snpe_tools.execution.device_results import DeviceOutputs, obtain
 from snpe_tools.execution.worker import count_not_finite
 from snpe_tools.inspection.targets import need_of
 from snpe_tools.qnn.cache import find_cache
@@ -29,7 +29,7 @@ RECORD = "run.json"
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeviceOptions:
     """What a user may choose of a run on a device.
 
     Attributes:
@@ -113,7 +113,7 @@ def run_on_device(
     *,
     outputs: Sequence[str] = (),
     native: bool = False,
-    wish: Wish = Wish(),
+    options: DeviceOptions = DeviceOptions(),
     log: Path | None = None,
 ) -> DeviceRun:
     """Execute a DLC on a device, on every line of an input list. The results are float32, as the emulator's.
@@ -130,9 +130,9 @@ def run_on_device(
         DeviceError: it cannot be reached, the run failed, or it wrote something else than it should.
         StorageError: no space, here or there.
     """
-    with connect(address, root=wish.root) as device:
+    with connect(address, root=options.root) as device:
         return run_connected(
-            device, dlc, read_list(input_list), folder, outputs=outputs, native=native, wish=wish, log=log
+            device, dlc, read_list(input_list), folder, outputs=outputs, native=native, options=options, log=log
         )
 
 
@@ -144,28 +144,28 @@ def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark a
     *,
     outputs: Sequence[str] = (),
     native: bool = False,
-    wish: Wish = Wish(),
+    options: DeviceOptions = DeviceOptions(),
     repeats: tuple[int, int] = (0, 1),
     log: Path | None = None,
 ) -> DeviceRun:
     """The same on a connected device, with a list that was read. `repeats` are inferences to warm up, and runs."""
     facts = read_facts(device)
-    soc = choose_soc(facts, wish.soc, fallback=DEFAULT)
-    task = make_task(dlc, parsed, soc, outputs=outputs, native=native)
+    soc = choose_soc(facts, options.soc, fallback=DEFAULT)
+    task = make_job(dlc, parsed, soc, outputs=outputs, native=native)
     result_names(spec.name for spec in task.outputs)
-    task = replace(task, profile=wish.profile, warm_up=repeats[0], repeat=repeats[1])
+    task = replace(task, profile=options.profile, warm_up=repeats[0], repeat=repeats[1])
     log = log or folder.with_name(f"{folder.name}.log")
     with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
-        runtime = choose_runtime(facts, soc, Path(scratch), wish.runtime)
+        runtime = choose_runtime(facts, soc, Path(scratch), options.runtime)
         say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
-        left = obtain(device, runtime, task, Path(scratch), log, timeout=wish.timeout)
+        left = obtain(device, runtime, task, Path(scratch), log, timeout=options.timeout)
         with whole_folder(folder, known_by=RECORD) as temporary:
             done = _done(left, facts, folder, _write(left, temporary))
             write_text(temporary / RECORD, json.dumps(plain(done.record()), indent=1) + "\n")
     return done
 
 
-def _done(left: Left, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
+def _done(left: DeviceOutputs, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
     task, runtime = left.task, left.runtime
     return DeviceRun(
         address=str(left.device),
@@ -186,7 +186,7 @@ def _done(left: Left, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
     )
 
 
-def make_task(
+def make_job(
     dlc: Path,
     parsed: InputList,
     soc: Soc,
@@ -194,7 +194,7 @@ def make_task(
     outputs: Sequence[str] = (),
     native: bool = False,
     debug: bool = False,
-) -> Task:
+) -> DeviceJob:
     """What is to run, once DLC, list and SoC are known to fit each other.
 
     Args:
@@ -214,7 +214,7 @@ def make_task(
     unknown = [output for output in asked if output not in known]
     if unknown:
         raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
-    return Task(
+    return DeviceJob(
         dlc=dlc,
         graphs=graphs,
         inputs=inputs,
@@ -242,7 +242,7 @@ def _cache(model: dlc_format.Dlc, name: str, soc: Soc) -> tuple[int, int] | None
     return None
 
 
-def _write(left: Left, folder: Path) -> int:
+def _write(left: DeviceOutputs, folder: Path) -> int:
     """Write results as every run's are: flat names, float32. Gives how many numbers are NaN or infinite."""
     bad = 0
     for index in range(len(left.task.lines)):

@@ -34,7 +34,7 @@ _STAMP = 16
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptResults:
     """Results of an earlier, equal call.
 
     Attributes:
@@ -62,7 +62,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def claim(job: Job, specs: Sequence[TensorSpec], items: Sequence[Item], *, resume: bool = True) -> Kept:
+def claim(job: Job, specs: Sequence[TensorSpec], items: Sequence[Item], *, resume: bool = True) -> KeptResults:
     """Leave nothing in the folder but this call's results. Call it with the folder locked.
 
     Args:
@@ -81,7 +81,7 @@ def claim(job: Job, specs: Sequence[TensorSpec], items: Sequence[Item], *, resum
     write_text(job.folder / CLAIM, identity)
     _clear(job.folder, kept)
     write_text(job.folder / RECORD, record)
-    return Kept(kept, sum(_not_finite(job, specs, index) for index in kept), identity)
+    return KeptResults(kept, sum(_not_finite(job, specs, index) for index in kept), identity)
 
 
 def _call(job: Job) -> dict[str, Any]:

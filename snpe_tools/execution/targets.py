@@ -12,7 +12,7 @@ from pathlib import Path
 from snpe_tools.core.errors import UsageError
 from snpe_tools.devices import DeviceAddress
 from snpe_tools.devices.transports.address import HOST
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Place:
     """A device that runs DLC files."""
 
     address: DeviceAddress
-    wish: Wish
+    options: DeviceOptions
 
 
 Places = tuple[Place | None, Place | None]
@@ -28,20 +28,20 @@ Places = tuple[Place | None, Place | None]
 HERE: Places = (None, None)
 
 
-def parse_places(text: str, wish: Wish) -> Places:
+def parse_places(text: str, options: DeviceOptions) -> Places:
     """Places of one word for both models, or of two with a comma between them: "host,adb:SERIAL".
 
     Raises:
         UsageError: one of them is neither "host" nor a device's address, or there are more.
     """
-    found = [_parse(part.strip(), wish) for part in text.split(",")]
+    found = [_parse(part.strip(), options) for part in text.split(",")]
     if len(found) > 2:  # noqa: PLR2004 - a comparison is of two
         raise UsageError(f"{text!r} names {len(found)} places for two models.", "Name one, or one for each model.")
     return found[0], found[-1]
 
 
-def _parse(text: str, wish: Wish) -> Place | None:
-    return None if text == HOST else Place(DeviceAddress.parse(text), wish)
+def _parse(text: str, options: DeviceOptions) -> Place | None:
+    return None if text == HOST else Place(DeviceAddress.parse(text), options)
 
 
 def check_places(models: Sequence[Path], places: Places) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from snpe_tools.core.tensor_spec import Encoding
 from snpe_tools.dlc.model import Attribute, Dlc, Graph, Node, Tensor
-from snpe_tools.inspection.history import CompiledCache, Written, compiled_caches, written_by
+from snpe_tools.inspection.history import CompiledCache, Writer, compiled_caches, written_by
 from snpe_tools.inspection.macs import Macs, count_macs, node_macs
 from snpe_tools.inspection.precision import PrecisionSummary, summarize
 from snpe_tools.inspection.targets import Target, targets
@@ -51,7 +51,7 @@ class Description:
     bytes: int
     version: str
     records: dict[str, int]
-    written_by: list[Written]
+    written_by: list[Writer]
     graphs: list[GraphSummary]
     caches: list[CompiledCache]
     targets: list[Target]

@@ -17,7 +17,7 @@ _TIME = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @dataclass(frozen=True)
-class Written:
+class Writer:
     """One tool that wrote the file or a part of it; "" where the file does not say.
 
     Attributes:
@@ -56,13 +56,13 @@ class CompiledCache:
     graphs: tuple[str, ...]
 
 
-def written_by(dlc: Dlc) -> list[Written]:
+def written_by(dlc: Dlc) -> list[Writer]:
     """Every tool that the metadata names, in the order of the file."""
     found = [entry for document in dlc.metadata.values() for entry in _entries(document)]
     return list(dict.fromkeys(found))
 
 
-def _entries(document: object) -> Iterator[Written]:
+def _entries(document: object) -> Iterator[Writer]:
     if not isinstance(document, dict):
         return
     if any(key in document for key in ("converter-version", "converter-command")):
@@ -73,23 +73,23 @@ def _entries(document: object) -> Iterator[Written]:
                 yield _entry(str(key), entry)
 
 
-def _entry(key: str, entry: Mapping[str, Any]) -> Written:
+def _entry(key: str, entry: Mapping[str, Any]) -> Writer:
     stage = _STAGES.get(key, key.removesuffix("Command"))
     arguments = entry.get("args")
     shown = [f"{name}={value}" for name, value in arguments.items()] if isinstance(arguments, dict) else []
     tool = text(entry.get("tool"))
     version = next((text(value) for name, value in entry.items() if name.lower().endswith("version")
                     and name != "modelVersion"), "")  # fmt: skip
-    return Written(stage, tool, version, " ".join([tool, *shown]), text(entry.get("timestamp")))
+    return Writer(stage, tool, version, " ".join([tool, *shown]), text(entry.get("timestamp")))
 
 
-def _old_entries(document: Mapping[str, Any]) -> Iterator[Written]:
+def _old_entries(document: Mapping[str, Any]) -> Iterator[Writer]:
     """`key=value` metadata of SNPE 1.x; a command of `N/A` beside a version is usual."""
     stated = {key: value for key in document if (value := text(document[key])) != "N/A"}
     for stage in ("converter", "quantizer"):
         command, version = stated.get(f"{stage}-command", ""), stated.get(f"{stage}-version", "")
         if command or version:
-            yield Written(stage, command.split(" ", 1)[0], version, command, "")
+            yield Writer(stage, command.split(" ", 1)[0], version, command, "")
 
 
 def compiled_caches(dlc: Dlc) -> list[CompiledCache]:

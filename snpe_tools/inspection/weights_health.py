@@ -34,7 +34,7 @@ class Complaint(NamedTuple):
     what: str
 
 
-class Seen(NamedTuple):
+class WeightStatistics(NamedTuple):
     """What was seen in a weight: counts of elements, and the ends of the stored values."""
 
     elements: int
@@ -82,14 +82,14 @@ def _is_float32(tensor: Tensor) -> bool:
     return bool(ordinary.all() and strange.mean() > _IMPLAUSIBLE_SHARE)
 
 
-def _zero(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
+def _zero(tensor: Tensor, seen: WeightStatistics) -> Iterator[Complaint]:
     """A vector of zeros is an ordinary bias; a matrix of zeros is not."""
     matrix = sum(size > 1 for size in tensor.shape) > 1
     if matrix and seen.elements >= _SMALLEST and seen.zero > _MOSTLY * seen.elements:
         yield Complaint("warning", "mostly zero", f"is zero in {seen.zero} of its {seen.elements} elements")
 
 
-def _float(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
+def _float(tensor: Tensor, seen: WeightStatistics) -> Iterator[Complaint]:
     if seen.not_finite:
         yield Complaint("error", "not finite", f"holds {seen.not_finite} NaN or infinite values")
     strange = seen.implausible > _IMPLAUSIBLE_SHARE * seen.elements
@@ -104,7 +104,7 @@ def _float(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
         yield Complaint("warning", "fp16", f"spans {seen.low:.4g} to {seen.high:.4g}: infinite in fp16 on the HTP")
 
 
-def _fixed(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
+def _fixed(tensor: Tensor, seen: WeightStatistics) -> Iterator[Complaint]:
     encoding, limits = tensor.encoding, tensor.limits
     if encoding is None:
         return
@@ -117,7 +117,7 @@ def _fixed(tensor: Tensor, seen: Seen) -> Iterator[Complaint]:
         yield from _outside_stated(encoding.scales[0], encoding.offsets[0], limits.minima[0], limits.maxima[0], seen)
 
 
-def _outside_stated(scale: float, offset: int, low: float, high: float, seen: Seen) -> Iterator[Complaint]:
+def _outside_stated(scale: float, offset: int, low: float, high: float, seen: WeightStatistics) -> Iterator[Complaint]:
     """Real values beyond the stated range by more than one step."""
     real = ((seen.low + offset) * scale, (seen.high + offset) * scale)
     if real[0] < low - abs(scale) or real[1] > high + abs(scale):
@@ -125,7 +125,7 @@ def _outside_stated(scale: float, offset: int, low: float, high: float, seen: Se
                         f"{low:.4g} to {high:.4g}")  # fmt: skip
 
 
-def _look(tensor: Tensor, release: Release) -> Seen:
+def _look(tensor: Tensor, release: Release) -> WeightStatistics:
     data = tensor.data or memoryview(b"")
     width = tensor.dtype.numpy.itemsize
     size = tensor.spec.elements * width
@@ -142,7 +142,7 @@ def _look(tensor: Tensor, release: Release) -> Seen:
         release(block)
     table = np.array(parts, np.float64)
     elements, zero, lost, strange = (int(number) for number in table[:, :4].sum(axis=0))
-    return Seen(elements, zero, lost, strange, float(table[:, 4].min()), float(table[:, 5].max()))
+    return WeightStatistics(elements, zero, lost, strange, float(table[:, 4].min()), float(table[:, 5].max()))
 
 
 def _may_leave_its_range(tensor: Tensor) -> bool:

@@ -20,11 +20,11 @@ from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.devices import Device, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.devices.runtimes import Runtime, Task
+from snpe_tools.devices.runtimes import DeviceJob, Runtime
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
 from snpe_tools.dlc.edit.outputs import tap
-from snpe_tools.execution.device_results import Left, obtain
-from snpe_tools.execution.on_device import make_task
+from snpe_tools.execution.device_results import DeviceOutputs, obtain
+from snpe_tools.execution.on_device import make_job
 from snpe_tools.execution.targets import Place, kept_log
 from snpe_tools.layerwise.dlc_source import DlcSource
 from snpe_tools.layerwise.layer import Reader
@@ -48,15 +48,15 @@ def device_source(model: Path, inputs: InputList, place: Place, *, native: bool)
         SetupError, DeviceError, StorageError: see `snpe_tools.execution.on_device.run_on_device`.
     """
     with (
-        connect(place.address, root=place.wish.root) as device,
+        connect(place.address, root=place.options.root) as device,
         tempfile.TemporaryDirectory(prefix="snpe-tools.") as packed,
         kept_log() as log,
         ExitStack() as kept,
     ):
         facts = read_facts(device)
-        meant = choose_soc(facts, place.wish.soc, fallback=DEFAULT)
-        task = make_task(model, inputs, meant, native=native, debug=True)
-        runtime = choose_runtime(facts, meant, Path(packed), place.wish.runtime)
+        meant = choose_soc(facts, place.options.soc, fallback=DEFAULT)
+        task = make_job(model, inputs, meant, native=native, debug=True)
+        runtime = choose_runtime(facts, meant, Path(packed), place.options.runtime)
         say(f"  {device}: {runtime.label}; no compiled cache fits a debug copy, so the device compiles each")
         runs = _DebugRuns(device, runtime, place, task, inputs, log, kept)
         yield DlcSource(model, runs.reader, kind=_kind(device, facts, meant, runtime))
@@ -80,12 +80,12 @@ class _DebugRuns:
     device: Device
     runtime: Runtime
     place: Place
-    task: Task
+    task: DeviceJob
     inputs: InputList
     log: Path
     kept: ExitStack
     _shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    _current: tuple[_Part, Left] | None = None
+    _current: tuple[_Part, DeviceOutputs] | None = None
 
     def reader(self, shapes: Mapping[str, Sequence[int]]) -> Reader:
         """What reads tensors of these names and shapes."""
@@ -102,7 +102,7 @@ class _DebugRuns:
             self._current = part, self._run(part[0], part[1] * count, count, each)
         return self._current[1].results(index % count)
 
-    def _run(self, wanted: tuple[str, ...], first: int, count: int, each: int) -> Left:
+    def _run(self, wanted: tuple[str, ...], first: int, count: int, each: int) -> DeviceOutputs:
         self.kept.close()
         model, lines = self.task.dlc, self.inputs.lines[first : first + count]
         folder = self.kept.enter_context(scratch_folder(model.stat().st_size + 2 * each * len(lines) + _SPARE))
@@ -111,7 +111,7 @@ class _DebugRuns:
         own = {spec.name for spec in self.task.all_outputs}
         tap(model, copy, [name for name in wanted if name not in own])
         inputs = replace(self.inputs, lines=lines)
-        task = make_task(copy, inputs, self.task.soc, outputs=wanted, native=self.task.native, debug=True)
-        task = replace(task, profile=self.place.wish.profile)
+        task = make_job(copy, inputs, self.task.soc, outputs=wanted, native=self.task.native, debug=True)
+        task = replace(task, profile=self.place.options.profile)
         (folder / "run").mkdir()
-        return obtain(self.device, self.runtime, task, folder / "run", self.log, timeout=self.place.wish.timeout)
+        return obtain(self.device, self.runtime, task, folder / "run", self.log, timeout=self.place.options.timeout)

@@ -22,7 +22,7 @@ class Buffer(NamedTuple):
     size: int
 
 
-class Opened(NamedTuple):
+class OpenContext(NamedTuple):
     """A context, and descriptions of its graphs that are valid as long as what they were read from."""
 
     context: c.c_void_p
@@ -42,7 +42,7 @@ class Graph:
         QnnError: the HTP of this SoC refused it.
     """
 
-    def __init__(self, handles: Handles, opened: Opened, name: str | None = None) -> None:
+    def __init__(self, handles: Handles, opened: OpenContext, name: str | None = None) -> None:
         self._handles = handles
         info = _choose(opened.graphs, name, handles.label)
         self.name = info.name.decode()
@@ -85,7 +85,7 @@ def read_dlc(handles: Handles, source: ExitStack) -> c.c_void_p:
     return handle
 
 
-def compose(handles: Handles, names: Sequence[str], source: ExitStack) -> Opened:
+def compose(handles: Handles, names: Sequence[str], source: ExitStack) -> OpenContext:
     """A context with the DLC's graphs. `source` frees the DLC, and with it what describes them.
 
     Args:
@@ -116,10 +116,10 @@ def compose(handles: Handles, names: Sequence[str], source: ExitStack) -> Opened
         c.byref(count),
     )
     handles.checked("compose", lambda: handles.system("composeGraphs", *arguments))
-    return Opened(context, [graphs[index] for index in range(count.value)], compiled=False)
+    return OpenContext(context, [graphs[index] for index in range(count.value)], compiled=False)
 
 
-def load_cache(handles: Handles, record: Buffer) -> Opened:
+def load_cache(handles: Handles, record: Buffer) -> OpenContext:
     """A context from a compiled record; its memory must stay valid as long as the handles.
 
     Raises:
@@ -131,7 +131,7 @@ def load_cache(handles: Handles, record: Buffer) -> Opened:
     arguments = (handles.backend, handles.device, None, address, size, c.byref(context), None)
     handles.checked("load cache", lambda: handles.core("contextCreateFromBinary", *arguments))
     handles.stack.callback(handles.core, "contextFree", context, None)
-    return Opened(context, graphs, compiled=True)
+    return OpenContext(context, graphs, compiled=True)
 
 
 def _described(handles: Handles, address: c.c_void_p, size: c.c_uint64) -> list[abi.GraphInfo]:

@@ -80,7 +80,7 @@ def library_folder() -> Path:
 
 
 @cache
-def load(name: str) -> c.CDLL:
+def load_library(name: str) -> c.CDLL:
     """The shared library `name`, loaded once.
 
     The default (local) mode matters: with RTLD_GLOBAL a later `import onnxruntime` crashes.
@@ -133,7 +133,7 @@ class Functions:
 
 def _first_provider(library: str, function: str) -> int:
     providers, count = c.POINTER(c.c_void_p)(), c.c_uint32()
-    status = getattr(load(library), function)(c.byref(providers), c.byref(count))
+    status = getattr(load_library(library), function)(c.byref(providers), c.byref(count))
     if status or not count.value:
         raise SetupError(f"{library} offers no interface (error {status & 0xFFFF}).", "snpe-tools doctor")
     return providers[0] or 0

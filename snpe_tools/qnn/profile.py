@@ -53,7 +53,7 @@ class Recording:
 
 
 @contextmanager
-def recorded(handles: Handles, level: Level) -> Iterator[Recording]:
+def profiled(handles: Handles, level: Level) -> Iterator[Recording]:
     """Record the one QNN call of the block that is given `.handle`; nothing when the level is off."""
     if level is Level.OFF:
         yield Recording()

@@ -21,10 +21,10 @@ from snpe_tools.core.socs import Soc
 from snpe_tools.core.tensor_spec import Array, Encoding, TensorSpec
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.cache import find_cache
-from snpe_tools.qnn.graph import Buffer, Graph, Opened, compose, load_cache, read_dlc
+from snpe_tools.qnn.graph import Buffer, Graph, OpenContext, compose, load_cache, read_dlc
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.names import library_name, restore_names
-from snpe_tools.qnn.profile import Event, Level, recorded
+from snpe_tools.qnn.profile import Event, Level, profiled
 
 
 class Session:
@@ -87,7 +87,7 @@ class Session:
                 return [tensor.name for tensor in graph.inputs], [tensor.name for tensor in graph.outputs]
         return [], []
 
-    def _load_cache(self) -> Opened | None:
+    def _load_cache(self) -> OpenContext | None:
         record = find_cache(self._file, self.soc.name)
         if not record:
             return None
@@ -117,7 +117,7 @@ class Session:
         _check_names(inputs, self.inputs)
         given = [spec.to_native(inputs[spec.name]) for spec in self.inputs]
         results: list[Array] = [np.zeros(spec.shape, spec.dtype.numpy) for spec in self.outputs]
-        with recorded(self._handles, level) as recording:
+        with profiled(self._handles, level) as recording:
             self._graph.execute([*map(_buffer, given)], [*map(_buffer, results)], recording.handle)
         outputs = {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
         return outputs, recording.events

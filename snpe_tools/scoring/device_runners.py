@@ -17,8 +17,8 @@ from snpe_tools.core.raw_files import file_name
 from snpe_tools.core.socs import Soc
 from snpe_tools.devices import DeviceAddress
 from snpe_tools.execution.emulator import output_shape
-from snpe_tools.execution.fleet import Fleet, Member, check_rows, look, run_sharded
-from snpe_tools.execution.on_device import DeviceRun, Wish
+from snpe_tools.execution.fleet import Fleet, FleetMember, check_rows, look, run_sharded
+from snpe_tools.execution.on_device import DeviceOptions, DeviceRun
 from snpe_tools.execution.results import read_results
 from snpe_tools.execution.written_inputs import write_windows
 from snpe_tools.project.workspace import Workspace
@@ -44,7 +44,7 @@ class DeviceStages:
     space: Workspace
     precision: Precision
     socs: tuple[Soc, ...]
-    members: Sequence[Member]
+    members: Sequence[FleetMember]
     fleet: Fleet
     shard: bool = False
     _started: dict[str, Future[DeviceRun]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class DeviceStages:
         space: Workspace,
         precision: Precision,
         socs: tuple[Soc, ...],
-        wish: Wish,
+        options: DeviceOptions,
         *,
         shard: bool = False,
     ) -> DeviceStages:
@@ -68,11 +68,11 @@ class DeviceStages:
         """
         if shard and not addresses:
             raise UsageError("--shard (SHARD=1) splits the questions over devices, and none is named.", "--device A,B")
-        members = look(addresses, wish.root)
+        members = look(addresses, options.root)
         for member in members:
             if member.problem:
                 say(f"  {member}: {member.problem.message}")
-        wishes = {str(member): _wish_for(member, wish, socs) for member in members}
+        wishes = {str(member): _wish_for(member, options, socs) for member in members}
         return cls(space, precision, socs, members, Fleet(wishes), shard=shard)
 
     @property
@@ -88,7 +88,7 @@ class DeviceStages:
             return [Stage(name, self._runtimes(), self._shared(name), asked, may_fail=True)]
         return [self._stage(member, asked) for member in self.members]
 
-    def _stage(self, member: Member, questions: int) -> Stage:
+    def _stage(self, member: FleetMember, questions: int) -> Stage:
         name = f"dlc-{self.precision}@{member}"
         self._names[str(member)] = name
         runtime = "not reached"
@@ -101,7 +101,7 @@ class DeviceStages:
         socs = {str(member.facts.soc or member.facts.machine) for member in self.members if member.facts}
         return f"questions split over devices: {', '.join(sorted(socs))}"
 
-    def _whole(self, member: Member, windows: Windows) -> Logits:
+    def _whole(self, member: FleetMember, windows: Windows) -> Logits:
         """All windows on one device. The first stage that is asked starts all of them."""
         if not self._started:
             listed = write_windows(self.space.onnx, windows, self._folder("inputs")).list_file
@@ -109,12 +109,12 @@ class DeviceStages:
             self._started = self.fleet.at_once(jobs)
         return self._logits(self._started[str(member)].result(), range(len(windows)), len(windows))
 
-    def _job(self, member: Member, listed: Path) -> Callable[[], DeviceRun]:
+    def _job(self, member: FleetMember, listed: Path) -> Callable[[], DeviceRun]:
         return lambda: self.fleet.run(member, self._dlc(member), listed, self._folder(str(member)))
 
     def _shared(self, name: str) -> Callable[[Windows], Logits]:
         def compute(windows: Windows) -> Logits:
-            def carry_out(member: Member, rows: Sequence[int], turn: int) -> DeviceRun:
+            def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> DeviceRun:
                 self._names[str(member)] = name
                 part = windows.take(np.array(rows, np.intp))
                 folder = self._folder(f"{member}.{turn}")
@@ -140,7 +140,7 @@ class DeviceStages:
             sides.append(whole)
         return Logits(sides[0], sides[1], run.timing.mean * length)
 
-    def _dlc(self, member: Member) -> Path:
+    def _dlc(self, member: FleetMember) -> Path:
         """The prepared DLC where it has a cache for this device, else the one without any."""
         soc = self.fleet.wishes[str(member)].soc or (member.facts.soc if member.facts else None)
         if soc in self.socs:
@@ -170,8 +170,8 @@ class DeviceStages:
         return tuple(Lost(name + key, "", problem.message, problem.hint) for key, problem in failures.items())
 
 
-def _wish_for(member: Member, wish: Wish, socs: tuple[Soc, ...]) -> Wish:
+def _wish_for(member: FleetMember, options: DeviceOptions, socs: tuple[Soc, ...]) -> DeviceOptions:
     """A device that does not say its SoC is taken for one that the model was prepared for, if that is only one."""
     silent = member.facts is not None and member.facts.soc is None
     known = len(socs) == 1 or (member.facts is not None and member.facts.machine == X86)
-    return replace(wish, soc=socs[0]) if silent and known and not wish.soc else wish
+    return replace(options, soc=socs[0]) if silent and known and not options.soc else options

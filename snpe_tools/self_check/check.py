@@ -19,7 +19,7 @@ from snpe_tools.graph.session import explained, plain_session
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.qnn.session import Session
 from snpe_tools.self_check.feeds import fits, random_feeds
-from snpe_tools.self_check.listed import Given
+from snpe_tools.self_check.listed import CalibrationList
 from snpe_tools.self_check.verdict import Bounds, Output, bounds_for, compare_outputs
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Subject:
         return bounds_for(self.bits or activation_bits(self.model))
 
 
-def check(subject: Subject, given: Given | None, explain: Explain) -> Checked:
+def check(subject: Subject, given: CalibrationList | None, explain: Explain) -> Checked:
     """Run one inference on both sides.
 
     Args:
@@ -108,7 +108,7 @@ def check(subject: Subject, given: Given | None, explain: Explain) -> Checked:
     return _judged(subject, outputs, inputs, lambda: explain(feed))
 
 
-def _reference(subject: Subject, given: Given | None) -> tuple[Feed, Mapping[str, Array], str] | None:
+def _reference(subject: Subject, given: CalibrationList | None) -> tuple[Feed, Mapping[str, Array], str] | None:
     """Inputs, the model's outputs, and where the inputs came from; None where no inputs give finite numbers."""
     outputs = real_outputs(subject.model)
     names = [spec.name for spec in outputs]
@@ -122,7 +122,7 @@ def _reference(subject: Subject, given: Given | None) -> tuple[Feed, Mapping[str
     return None
 
 
-def _feeds(model: onnx.ModelProto, given: Given | None) -> Iterator[tuple[str, Feed]]:
+def _feeds(model: onnx.ModelProto, given: CalibrationList | None) -> Iterator[tuple[str, Feed]]:
     """Inputs to try, and where they come from."""
     if given is None:
         yield from zip(("seeded random numbers", "seeded positive numbers"), random_feeds(model), strict=True)

@@ -14,20 +14,20 @@ from snpe_tools.graph.quantized_io import real_inputs
 
 
 @dataclass(frozen=True)
-class Given:
+class CalibrationList:
     """An input list, and whether its raw files hold the model's own types instead of float32."""
 
     inputs: InputList
     native: bool = False
 
 
-def calibration_list(model: Path) -> Given | None:
+def calibration_list(model: Path) -> CalibrationList | None:
     """The list that `quantize` or `build` calibrated a model on; None where that is not known, gone, or another's."""
     try:
         known = json.loads(model.with_name(f"{model.name}.provenance.json").read_bytes())
         inputs, native = known["inputs"], bool(known["notes"].get("native"))
         path = Path(inputs["list"]["path"]) if "list" in inputs else Path(inputs["raws"]["path"]) / LIST_NAME
-        given = Given(read_list(path), native)
+        given = CalibrationList(read_list(path), native)
         check_list(given.inputs, real_inputs(use_int32_inputs(load(model))), native=native)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
         return None

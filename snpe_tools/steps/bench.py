@@ -15,7 +15,7 @@ from snpe_tools.devices import DeviceAddress, connect
 from snpe_tools.devices.facts import read_facts
 from snpe_tools.devices.runtimes import Timing
 from snpe_tools.devices.runtimes.choosing import X86
-from snpe_tools.execution.on_device import DeviceRun, Wish, run_connected
+from snpe_tools.execution.on_device import DeviceOptions, DeviceRun, run_connected
 
 _LEAST = {99: 100, 90: 10, 50: 1}
 """Runs that a percentile needs to be one of theirs."""
@@ -59,7 +59,7 @@ def bench(
     warm_up: int = 10,
     runs: int = 100,
     native: bool = False,
-    wish: Wish = Wish(),  # noqa: B008 - frozen
+    options: DeviceOptions = DeviceOptions(),  # noqa: B008 - frozen
 ) -> Latency:
     """Time the first inference of a list on a device.
 
@@ -68,7 +68,7 @@ def bench(
         SnpeToolsError: of the run; see `run_on_device`.
     """
     parsed = read_list(input_list)
-    with connect(address, root=wish.root) as device:
+    with connect(address, root=options.root) as device:
         if read_facts(device).machine == X86:
             raise UsageError(
                 f"{device} is an x86-64 computer, where the HTP is emulated: its seconds are no latency.",
@@ -77,7 +77,7 @@ def bench(
         with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
             one = replace(parsed, lines=parsed.lines[:1])
             done = run_connected(
-                device, dlc, one, Path(scratch) / "results", native=native, wish=wish, repeats=(warm_up, runs)
+                device, dlc, one, Path(scratch) / "results", native=native, options=options, repeats=(warm_up, runs)
             )
     if done.emulated:
         raise DeviceError("its runtime emulates the HTP: its seconds are no latency.", address=done.address)

@@ -34,7 +34,7 @@ Action = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Done:
+class Artefact:
     """One artefact of a build: its file or folder, bytes, seconds it took, and whether it was up to date before."""
 
     step: str
@@ -44,7 +44,7 @@ class Done:
     fresh: bool
 
 
-def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None) -> list[Done]:
+def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None) -> list[Artefact]:
     """Build everything that a recipe asks for.
 
     Args:
@@ -88,12 +88,14 @@ def choose_for(recipe: Recipe) -> Toolchain:
 
 def build_dlc(
     recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain, evaluation: Path | None = None
-) -> list[Done]:
+) -> list[Artefact]:
     """Build up to the DLC without caches, in one precision; the caller holds the workspace's lock."""
     return [*build_sources(recipe, space, precision, evaluation), _convert(recipe, space, precision, toolchain)]
 
 
-def build_sources(recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None) -> list[Done]:
+def build_sources(
+    recipe: Recipe, space: Workspace, precision: Precision, evaluation: Path | None = None
+) -> list[Artefact]:
     """Build what a toolchain reads, in one precision; the caller holds the workspace's lock."""
     check_fit(f"A {recipe.precision} model", recipe.parsed_socs, recipe.parsed_precision.need)
     calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
@@ -114,7 +116,7 @@ def _check_leak(evaluation: Path, calibration: Path) -> None:
     check_disjoint(load_questions(evaluation), load_questions(calibration))
 
 
-def _run(request: Request, action: Action) -> Done:
+def _run(request: Request, action: Action) -> Artefact:
     """Run one step if it must, and say why."""
     reasons = changes(request)
     artefact = next(iter(request.outputs.values()))
@@ -126,10 +128,10 @@ def _run(request: Request, action: Action) -> Done:
         with record(request) as notes:
             notes.update(action())
         seconds = time.perf_counter() - started
-    return Done(request.step, artefact, size_of(artefact), seconds, not reasons)
+    return Artefact(request.step, artefact, size_of(artefact), seconds, not reasons)
 
 
-def _export(recipe: Recipe, space: Workspace) -> Done:
+def _export(recipe: Recipe, space: Workspace) -> Artefact:
     places = {
         key: Path(value) for key in ("checkpoint", "tokenizer") if Path(value := getattr(recipe, key) or "-").is_dir()
     }
@@ -162,7 +164,7 @@ def _checkpoint_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix in _CHECKPOINT_SUFFIXES and file.is_file())
 
 
-def _inputs(recipe: Recipe, space: Workspace, calibration: Path) -> Done:
+def _inputs(recipe: Recipe, space: Workspace, calibration: Path) -> Artefact:
     folder = space.raws("calibration")
     sources = {
         "onnx": space.onnx,
@@ -183,7 +185,7 @@ def _inputs(recipe: Recipe, space: Workspace, calibration: Path) -> Done:
     return _run(Request("inputs", sources, {"windows": recipe.calibration_windows}, {"folder": folder}), action)
 
 
-def _ranges(space: Workspace) -> Done:
+def _ranges(space: Workspace) -> Artefact:
     raws = space.raws("calibration")
 
     def action() -> Mapping[str, Any]:
@@ -207,7 +209,7 @@ def sdk_quantization(recipe: Recipe, space: Workspace, precision: Precision) -> 
     return Quantization(options, space.raws("calibration") / LIST_NAME, encodings)
 
 
-def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Done:
+def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: Toolchain) -> Artefact:
     quantization = None if toolchain.reads_qdq else sdk_quantization(recipe, space, precision)
     source = float_source(recipe, space, precision) if precision.is_float or quantization else space.qdq(precision)
     sources, target = {"onnx": source}, space.dlc(precision)
@@ -235,7 +237,7 @@ def _convert(recipe: Recipe, space: Workspace, precision: Precision, toolchain: 
     return _run(Request("convert", sources, settings, {"dlc": target}), action)
 
 
-def build_prepared(recipe: Recipe, space: Workspace, toolchain: Toolchain) -> Done:
+def build_prepared(recipe: Recipe, space: Workspace, toolchain: Toolchain) -> Artefact:
     """The DLC with its caches, from the one without; the caller holds the workspace's lock."""
     precision, socs = recipe.parsed_precision, recipe.parsed_socs
     target = space.prepared(precision, socs)

@@ -28,7 +28,7 @@ Outputs = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """How far one output of B is from A's, over all inferences.
 
     Attributes:
@@ -56,7 +56,7 @@ def compare(
     soc: Soc = DEFAULT,
     native: bool = False,
     places: Places = HERE,
-) -> list[Difference]:
+) -> list[OutputDifference]:
     """Run two models on an input list and compare each output they share.
 
     Args:
@@ -106,7 +106,7 @@ def _run_there(
     """Gives how many inferences were run."""
     with kept_log() as log:
         done = run_on_device(
-            place.address, model, input_list, folder, outputs=outputs, native=native, wish=place.wish, log=log
+            place.address, model, input_list, folder, outputs=outputs, native=native, options=place.options, log=log
         )
         return done.inferences
 
@@ -132,7 +132,7 @@ def onnx_outputs(model: Path, input_list: Path, *, native: bool) -> Outputs:
     return {spec.name: spec.to_real(np.stack(column)) for spec, column in zip(outputs, columns, strict=True)}
 
 
-def difference(name: str, wanted: Array, got: Array) -> Difference:
+def difference(name: str, wanted: Array, got: Array) -> OutputDifference:
     """Compare two arrays; numbers that are not finite are counted and left out.
 
     Raises:
@@ -145,10 +145,10 @@ def difference(name: str, wanted: Array, got: Array) -> Difference:
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a[finite], b[finite]
     if not a.size:
-        return Difference(name, float("nan"), float("nan"), float("nan"), float("nan"), 0.0, bad)
+        return OutputDifference(name, float("nan"), float("nan"), float("nan"), float("nan"), 0.0, bad)
     error = np.abs(a - b)
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return Difference(
+    return OutputDifference(
         output=name,
         cosine=float(a @ b) / lengths if lengths else float("nan"),
         sqnr_db=sqnr_db(a, b),

@@ -22,7 +22,7 @@ from snpe_tools.project.provenance import recorded
 from snpe_tools.self_check.check import Checked, Subject
 from snpe_tools.self_check.check import check as check_inference
 from snpe_tools.self_check.fault import find_fault
-from snpe_tools.self_check.listed import Given, calibration_list
+from snpe_tools.self_check.listed import CalibrationList, calibration_list
 from snpe_tools.toolchains import Conversion, Quantization, Toolchain
 from snpe_tools.toolchains.pypi import PyPI
 
@@ -105,9 +105,12 @@ def _proved(job: Conversion, dlc: Path, inputs: Path | None) -> Checked:
     Raises:
         DivergenceError: too far.
     """
-    quantization, given = job.quantization, Given(read_list(inputs)) if inputs else calibration_list(job.source)
+    quantization, given = (
+        job.quantization,
+        CalibrationList(read_list(inputs)) if inputs else calibration_list(job.source),
+    )
     if quantization and not inputs:
-        given = Given(read_list(quantization.input_list))
+        given = CalibrationList(read_list(quantization.input_list))
     bits = quantization.options.precision.activations if quantization else 0
     subject = Subject(use_int32_inputs(load(job.source)), job.source, dlc, job.soc, bits)
     checked = check_inference(subject, given, lambda feed: find_fault(job.onnx, dlc, job.soc, feed))

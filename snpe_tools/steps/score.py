@@ -16,7 +16,7 @@ from snpe_tools.core.progress import say
 from snpe_tools.core.soc_generations import distinct
 from snpe_tools.core.socs import Soc
 from snpe_tools.devices.transports.address import Targets
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 from snpe_tools.execution.written_inputs import write_windows
 from snpe_tools.project.provenance import versions
 from snpe_tools.project.recipe import Recipe
@@ -65,7 +65,7 @@ def score(  # noqa: PLR0913 - the options of one command
     executor: Executor | None = None,
     targets: Targets = Targets(),  # noqa: B008 - frozen
     shard: bool = False,
-    wish: Wish = Wish(),  # noqa: B008 - frozen
+    options: DeviceOptions = DeviceOptions(),  # noqa: B008 - frozen
 ) -> Scored:
     """Score every stage of a model; what is out of date is built first.
 
@@ -78,7 +78,7 @@ def score(  # noqa: PLR0913 - the options of one command
         workers, executor: emulator processes, 0 for up to two; or what runs the emulator instead, see `run`.
         targets: where the DLC runs: on the host's emulator, on devices, or on both.
         shard: split the questions over the devices, instead of asking each all of them.
-        wish: what is chosen of the runs on devices.
+        options: what is chosen of the runs on devices.
 
     Returns:
         The scores; `scores.check()` is the gate.
@@ -89,7 +89,9 @@ def score(  # noqa: PLR0913 - the options of one command
     space, file, toolchain = Workspace(root, recipe.name), evaluation_file(data), choose_for(recipe)
     asked = load_questions(file)
     asked = asked[: (questions or len(asked)) if questions is not None else DEFAULT_QUESTIONS]
-    devices = DeviceStages.find(targets.devices, space, recipe.parsed_precision, recipe.parsed_socs, wish, shard=shard)
+    devices = DeviceStages.find(
+        targets.devices, space, recipe.parsed_precision, recipe.parsed_socs, options, shard=shard
+    )
     with space.locked():
         precisions = list(dict.fromkeys([*_also(targets), recipe.parsed_precision]))
         for precision in precisions:

@@ -64,7 +64,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Made:
+class NewDlc:
     """A DLC in the scratch folder, and what its provenance should say of how it was made."""
 
     dlc: Path
@@ -82,7 +82,7 @@ class Toolchain(Protocol):
     def reads_qdq(self) -> bool:
         """Whether a quantized model reaches it as QDQ ONNX, instead of float ONNX and a `Quantization`."""
 
-    def convert(self, job: Conversion, folder: Path) -> Made:
+    def convert(self, job: Conversion, folder: Path) -> NewDlc:
         """Write the DLC of a model into a scratch folder.
 
         Raises:
@@ -90,7 +90,7 @@ class Toolchain(Protocol):
             SetupError: a part of the toolchain is missing.
         """
 
-    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> Made:
+    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> NewDlc:
         """Write a copy of a DLC with a compiled cache for each SoC into a scratch folder.
 
         Raises:

@@ -14,7 +14,7 @@ _PROJECTIONS = {"query": 0, "key": 1, "value": 2, "q_lin": 0, "k_lin": 1, "v_lin
 
 
 @dataclass(frozen=True)
-class Seen:
+class LayerTensors:
     """One batch through a model.
 
     Attributes:
@@ -38,7 +38,7 @@ class Observer:
             if place is not None:
                 self._hooks.append(module.register_forward_hook(_keeper(self._kept[place])))
 
-    def __call__(self, **inputs: Tensor) -> Seen:
+    def __call__(self, **inputs: Tensor) -> LayerTensors:
         """The features of a batch."""
         for part in self._kept:
             part.clear()
@@ -46,7 +46,7 @@ class Observer:
         related = tuple(zip(*self._kept, strict=True))
         for part in self._kept:
             part.clear()
-        return Seen(tuple(hidden[1:]), related)
+        return LayerTensors(tuple(hidden[1:]), related)
 
     def close(self) -> None:
         """Stop watching; otherwise every later batch through the model would be kept."""

@@ -15,7 +15,7 @@ from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
 from snpe_tools.devices import Device, Script, connect
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.transfer import pull_folder
-from snpe_tools.devices.transports.adb_server import Attached, attached
+from snpe_tools.devices.transports.adb_server import AttachedDevice, attached
 from tests.adb_device import running
 from tests.adb_device.running import AdbDevice
 
@@ -121,7 +121,7 @@ def test_a_phone_that_has_not_allowed_this_computer(tmp_path: Path) -> None:
     ],
 )
 def test_each_state_has_a_remedy(state: str, words: str) -> None:
-    assert any(word in Attached("x", state).remedy for word in words.split("|"))
+    assert any(word in AttachedDevice("x", state).remedy for word in words.split("|"))
 
 
 def test_a_phone_that_is_too_old(tmp_path: Path) -> None:

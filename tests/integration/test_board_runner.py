@@ -18,7 +18,7 @@ from snpe_tools import prepare, run
 from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import BY_NAME, DEFAULT
-from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, wheel
+from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, wheel
 from snpe_tools.devices.runtimes.board import BoardRunner, pack_runner
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
 from snpe_tools.execution.results import read_results
@@ -40,10 +40,10 @@ def model(tiny: Callable[[str, str], Tiny]) -> Tiny:
     return tiny("bert", "fp16")
 
 
-def task_of(dlc: Path, listed: Path, *, cached: bool = False) -> Task:
+def task_of(dlc: Path, listed: Path, *, cached: bool = False) -> DeviceJob:
     with dlc_format.open(dlc) as opened:
         record = opened.container.records[find_cache(opened, DEFAULT.name)] if cached else None
-        return Task(
+        return DeviceJob(
             dlc=dlc,
             graphs=[graph.name for graph in opened.graphs],
             inputs=[tensor.spec for tensor in opened.graph.inputs],
@@ -55,7 +55,7 @@ def task_of(dlc: Path, listed: Path, *, cached: bool = False) -> Task:
         )
 
 
-def carry_out(board: BoardRunner, task: Task, folder: Path, python: str = "python3") -> Fetched:
+def carry_out(board: BoardRunner, task: DeviceJob, folder: Path, python: str = "python3") -> Fetched:
     """As a device would: the bundle in one folder, the run in another, a foreign Python."""
     bundle, work, scratch = (folder / name for name in ("bundle", "a run", "scratch"))
     for place in (bundle, work, scratch):

@@ -21,8 +21,8 @@ from snpe_tools.devices import Device, DeviceAddress
 from snpe_tools.devices.runtimes import choosing
 from snpe_tools.devices.runtimes.wheel import x86_libraries
 from snpe_tools.devices.transports.fake import FakeTransport, Faults
-from snpe_tools.execution.fleet import Fleet, Member, look
-from snpe_tools.execution.on_device import DeviceRun, Wish, run_connected, run_on_device
+from snpe_tools.execution.fleet import Fleet, FleetMember, look
+from snpe_tools.execution.on_device import DeviceOptions, DeviceRun, run_connected, run_on_device
 from snpe_tools.execution.results import read_results
 from tests import device_double, sshd
 from tests.adb_device import running
@@ -84,7 +84,9 @@ def board(tmp_path: Path) -> str:
 def test_a_phone_computes_the_emulators_bits(
     phone: str, model: Tiny, expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    found = run_on_device(phone, model.dlc, model.listed, tmp_path / "results", wish=Wish(profile="balanced"))
+    found = run_on_device(
+        phone, model.dlc, model.listed, tmp_path / "results", options=DeviceOptions(profile="balanced")
+    )
     assert_same(found, model.dlc, expected)
     record = json.loads((tmp_path / "results" / "run.json").read_text())
     assert record["soc"] == "sm8650"
@@ -134,7 +136,9 @@ def test_a_prepared_model_starts_from_its_cache(
     found = run_on_device(board, tmp_path / "p.dlc", model.listed, tmp_path / "results")
     assert found.timing.start == "cache"
     assert_same(found, model.dlc, expected)
-    other = run_on_device(board, tmp_path / "p.dlc", model.listed, tmp_path / "r", wish=Wish(soc=BY_NAME["sm8750"]))
+    other = run_on_device(
+        board, tmp_path / "p.dlc", model.listed, tmp_path / "r", options=DeviceOptions(soc=BY_NAME["sm8750"])
+    )
     assert other.timing.start == "compiled"
     assert "has caches for sm8650, none for sm8750" in capsys.readouterr().err
 
@@ -249,7 +253,9 @@ def test_a_phone_needs_an_sdk(model: Tiny, tmp_path: Path) -> None:
 
 def test_a_soc_that_the_device_has_not(phone: str, model: Tiny, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has a sm8650, and --soc says sm8550"):
-        run_on_device(phone, model.dlc, model.listed, tmp_path / "results", wish=Wish(soc=BY_NAME["sm8550"]))
+        run_on_device(
+            phone, model.dlc, model.listed, tmp_path / "results", options=DeviceOptions(soc=BY_NAME["sm8550"])
+        )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.995])
@@ -277,7 +283,13 @@ def test_a_run_that_hangs(model: Tiny, tmp_path: Path, monkeypatch: pytest.Monke
     device_double.make_phone(tmp_path / "phone")
     sdk = device_double.make_sdk(tmp_path / "sdk", program=b"#!/bin/sh\necho begun\nsleep 600\n")
     with device_double.sdk_named(sdk, monkeypatch), pytest.raises(DeviceError, match="did not end within 2 seconds"):
-        run_on_device(f"fake:{tmp_path / 'phone'}", model.dlc, model.listed, tmp_path / "results", wish=Wish(timeout=2))
+        run_on_device(
+            f"fake:{tmp_path / 'phone'}",
+            model.dlc,
+            model.listed,
+            tmp_path / "results",
+            options=DeviceOptions(timeout=2),
+        )
     assert (tmp_path / "results.log").read_text() == "begun\n"
 
 
@@ -286,9 +298,9 @@ def test_a_run_that_is_interrupted(model: Tiny, tmp_path: Path, monkeypatch: pyt
     program = f"#!/bin/sh\nmkdir '{tmp_path}/once' && kill -INT {os.getpid()}\nsleep 600\n".encode()
     sdk = device_double.make_sdk(tmp_path / "sdk", program=program)
     members = look([DeviceAddress("fake", str(device_double.make_phone(tmp_path / name))) for name in ("one", "two")])
-    fleet = Fleet({str(member): Wish() for member in members})
+    fleet = Fleet({str(member): DeviceOptions() for member in members})
 
-    def job(member: Member) -> Callable[[], DeviceRun]:
+    def job(member: FleetMember) -> Callable[[], DeviceRun]:
         return lambda: fleet.run(member, model.dlc, model.listed, tmp_path / member.address.target[-3:])
 
     with device_double.sdk_named(sdk, monkeypatch), pytest.raises(KeyboardInterrupt):

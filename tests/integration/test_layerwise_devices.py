@@ -19,7 +19,7 @@ from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices import Device, DeviceAddress
 from snpe_tools.devices.runtimes import snpe
 from snpe_tools.devices.transports.fake import FakeTransport, Faults
-from snpe_tools.execution.on_device import Wish, run_on_device
+from snpe_tools.execution.on_device import DeviceOptions, run_on_device
 from snpe_tools.execution.targets import Place
 from snpe_tools.layerwise import comparison
 from snpe_tools.layerwise import device_source as layerwise_device
@@ -65,7 +65,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def there(address: str) -> tuple[Place, Place]:
-    place = Place(DeviceAddress.parse(address), Wish())
+    place = Place(DeviceAddress.parse(address), DeviceOptions())
     return place, place
 
 

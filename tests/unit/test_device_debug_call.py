@@ -13,7 +13,7 @@ from snpe_tools.core.errors import UsageError
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import DEFAULT
 from snpe_tools.core.tensor_spec import TensorSpec
-from snpe_tools.devices.runtimes import Task
+from snpe_tools.devices.runtimes import DeviceJob
 from snpe_tools.devices.runtimes.qnn import QnnNetRun
 from snpe_tools.devices.runtimes.sdk import DeviceSdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
@@ -24,12 +24,12 @@ BUNDLE = PurePosixPath("/data/local/tmp/bundle")
 SDK = DeviceSdk(Path("sdk"), "QAIRT 2.31.0.250130", "aarch64-android", android=True)
 
 
-def _task(folder: Path, **changes: Any) -> Task:
+def _task(folder: Path, **changes: Any) -> DeviceJob:
     (folder / "m.dlc").write_bytes(b"dlc")
     (folder / "x.raw").write_bytes(bytes(16))
     lines = [{"x": folder / "x.raw"}] * 2
     outputs = [TensorSpec("y", (1, 2), FLOAT)]
-    made = Task(folder / "m.dlc", ["g"], [TensorSpec("x", (1, 4), FLOAT)], outputs, lines, DEFAULT)
+    made = DeviceJob(folder / "m.dlc", ["g"], [TensorSpec("x", (1, 4), FLOAT)], outputs, lines, DEFAULT)
     return replace(made, **changes)
 
 

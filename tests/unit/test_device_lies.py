@@ -13,11 +13,11 @@ from snpe_tools.board.main import RECORD
 from snpe_tools.core.errors import DeviceError, ExecutionError
 from snpe_tools.core.socs import DEFAULT
 from snpe_tools.devices import Device
-from snpe_tools.devices.runtimes import Fetched, Task
+from snpe_tools.devices.runtimes import DeviceJob, Fetched
 from snpe_tools.devices.runtimes.board import BoardRunner
 from snpe_tools.devices.transports.address import parse_addresses
-from snpe_tools.execution.fleet import Fleet, Member, look, run_sharded
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.fleet import Fleet, FleetMember, look, run_sharded
+from snpe_tools.execution.on_device import DeviceOptions
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from snpe_tools.execution.on_device import Wish
 )
 def test_a_boards_damaged_record_is_told(tmp_path: Path, record: str) -> None:
     (tmp_path / RECORD).write_text(record, encoding="utf-8", errors="surrogateescape")
-    task = Task(tmp_path / "m.dlc", ["g"], [], [], [], DEFAULT)
+    task = DeviceJob(tmp_path / "m.dlc", ["g"], [], [], [], DEFAULT)
     with pytest.raises(ExecutionError, match="is missing or damaged"):
         BoardRunner({}, tmp_path / "runner.pyz").timing(task, Fetched(tmp_path, ""))
 
@@ -49,9 +49,9 @@ def test_a_defect_on_one_device_costs_the_others_nothing(tmp_path: Path, monkeyp
     monkeypatch.setattr("snpe_tools.execution.fleet.run_connected", run)
     (tmp_path / "list.txt").write_text("a.raw\n")
     members = look(parse_addresses(f"fake:{tmp_path}/even,fake:{tmp_path}/odd"))
-    fleet = Fleet({str(member): Wish() for member in members})
+    fleet = Fleet({str(member): DeviceOptions() for member in members})
 
-    def carry_out(member: Member, _rows: Sequence[int], turn: int) -> Any:
+    def carry_out(member: FleetMember, _rows: Sequence[int], turn: int) -> Any:
         return fleet.run(member, tmp_path / "m.dlc", tmp_path / "list.txt", tmp_path / str(turn))
 
     shares = list(run_sharded(fleet, members, range(4), carry_out))

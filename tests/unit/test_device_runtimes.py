@@ -20,7 +20,7 @@ from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
 from snpe_tools.core.socs import BY_NAME, DEFAULT
 from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.devices.facts import Facts
-from snpe_tools.devices.runtimes import Fetched, Task, Timing, libraries
+from snpe_tools.devices.runtimes import DeviceJob, Fetched, Timing, libraries
 from snpe_tools.devices.runtimes.board import BoardRunner
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
 from snpe_tools.devices.runtimes.diagnostics import parse_table
@@ -40,14 +40,14 @@ BUNDLE = PurePosixPath("/data/local/tmp/a b")
 RAWS = [f"raws/{hashlib.sha256(np.full(4, n, np.float32).tobytes()).hexdigest()[:32]}.raw" for n in range(3)]
 
 
-def task(folder: Path, **changes: Any) -> Task:
+def task(folder: Path, **changes: Any) -> DeviceJob:
     raws = [folder / f"{number}.raw" for number in range(3)]
     for number, file in enumerate(raws):
         file.write_bytes(np.full(4, number, np.float32).tobytes())
     (folder / "m.dlc").write_bytes(b"dlc")
     inputs = [TensorSpec("x/a:0", (1, 4), FLOAT), TensorSpec("y", (1, 4), FLOAT)]
     lines = [{"x/a:0": raws[0], "y": raws[1]}, {"x/a:0": raws[0], "y": raws[2]}]
-    made = Task(folder / "m.dlc", ["g"], inputs, [TensorSpec("out/z:0", (1, 2), FLOAT)], lines, DEFAULT)
+    made = DeviceJob(folder / "m.dlc", ["g"], inputs, [TensorSpec("out/z:0", (1, 2), FLOAT)], lines, DEFAULT)
     return replace(made, **changes)
 
 

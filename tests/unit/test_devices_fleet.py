@@ -13,11 +13,11 @@ from snpe_tools.core.errors import DeviceError, ExecutionError, InputError
 from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.transports.address import DeviceAddress, parse_addresses
-from snpe_tools.execution.fleet import Fleet, Member, Share, check_rows, look, run_sharded
+from snpe_tools.execution.fleet import Fleet, FleetMember, FleetShare, check_rows, look, run_sharded
 
 PHONE = Facts("android", "aarch64", "Linux", "15", "A Phone", "SM8650", BY_NAME["sm8650"], 1 << 33)
 
-MEMBERS = [Member(DeviceAddress.parse(f"adb:{name}"), PHONE) for name in "ABC"]
+MEMBERS = [FleetMember(DeviceAddress.parse(f"adb:{name}"), PHONE) for name in "ABC"]
 
 
 class FakeRun:
@@ -27,7 +27,7 @@ class FakeRun:
 
 @pytest.mark.parametrize("broken", [set(), {"adb:A"}, {"adb:A", "adb:C"}], ids=str)
 def test_what_a_device_leaves_the_others_share(broken: set[str]) -> None:
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
+    def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> Any:
         if str(member) in broken:
             raise DeviceError(f"round {turn}", address=str(member))
         return FakeRun(rows)
@@ -38,7 +38,7 @@ def test_what_a_device_leaves_the_others_share(broken: set[str]) -> None:
 
 
 def test_a_fleet_that_fails_as_a_whole() -> None:
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:
+    def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> Any:
         raise DeviceError(f"{len(rows)} {turn}", address=str(member))
 
     with pytest.raises(DeviceError, match="adb:A,adb:B,adb:C: all of them failed"):
@@ -48,7 +48,7 @@ def test_a_fleet_that_fails_as_a_whole() -> None:
 def test_more_devices_than_rows() -> None:
     seen: list[Future[None]] = []
 
-    def carry_out(member: Member, rows: Sequence[int], turn: int) -> Any:  # noqa: ARG001
+    def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> Any:  # noqa: ARG001
         seen.append(Future())
         return FakeRun(rows)
 
@@ -68,12 +68,12 @@ def test_every_device_is_there_once(tmp_path: Path) -> None:
     assert isinstance(broken.problem, InputError)
 
 
-def _ran(_member: Member, rows: Sequence[int], _turn: int) -> Any:
+def _ran(_member: FleetMember, rows: Sequence[int], _turn: int) -> Any:
     return list(rows)
 
 
 def test_no_row_is_lost_where_two_members_have_one_name(tmp_path: Path) -> None:
-    twice = [Member(DeviceAddress("fake", str(tmp_path)))] * 2
+    twice = [FleetMember(DeviceAddress("fake", str(tmp_path)))] * 2
     shares = list(run_sharded(Fleet({}), twice, range(10), _ran))
     assert sorted(row for share in shares for row in share.rows) == list(range(10))
     assert [len(share.rows) for share in shares] == [5, 5]
@@ -81,7 +81,7 @@ def test_no_row_is_lost_where_two_members_have_one_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rows", [[(0, 1)], [(0, 1), (2,), (2,)], [(0, 1), (3,)], []])
 def test_shares_that_are_not_the_whole(rows: list[tuple[int, ...]]) -> None:
-    shares: Any = [Share(part, None) for part in rows]  # type: ignore[arg-type]
+    shares: Any = [FleetShare(part, None) for part in rows]  # type: ignore[arg-type]
     with pytest.raises(ExecutionError, match="each once"):
         check_rows(shares, 3)
-    check_rows([Share((2, 0), None), Share((1,), None)], 3)  # type: ignore[arg-type]
+    check_rows([FleetShare((2, 0), None), FleetShare((1,), None)], 3)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from snpe_tools.devices.transports.adb_server import attached
 from snpe_tools.devices.transports.ssh_config import Hop
 from snpe_tools.devices.transports.ssh_login import log_in
 from snpe_tools.execution.fleet import look
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 
 DEVICES = b"OKAY000bA1\tdevice\n\n"
 FAIL = b"FAIL0004gone"
@@ -100,5 +100,5 @@ def test_a_folder_on_the_device_is_named_as_a_whole(root: str, tmp_path: Path) -
         connect(DeviceAddress("fake", str(tmp_path / "board")), root=root)
     assert "whole path" in caught.value.hint
     with pytest.raises(UsageError, match="no whole path"):
-        Wish(root=root)
+        DeviceOptions(root=root)
     assert not (tmp_path / "board").exists()

@@ -14,7 +14,7 @@ from snpe_tools.core.errors import DeviceError
 from snpe_tools.core.socs import DEFAULT
 from snpe_tools.core.tensor_spec import Array, TensorSpec
 from snpe_tools.devices import Device, session
-from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, raw_names, read_exact
+from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, Timing, raw_names, read_exact
 from snpe_tools.devices.session import carry_out
 from snpe_tools.devices.storage.bundle import push_bundle
 
@@ -38,15 +38,15 @@ class ShellRuntime:
     def bundle(self) -> Mapping[str, Path]:
         return {"run": self.script}
 
-    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:  # noqa: ARG002
+    def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:  # noqa: ARG002
         return Call({"model.dlc": task.dlc}, ["sh", str(bundle / "run")], {})
 
-    def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
+    def results(self, task: DeviceJob, fetched: Fetched, index: int) -> dict[str, Array]:
         folder = fetched.output / f"Result_{index}"
         data = {spec.name: read_exact(folder / f"{spec.name}.raw", spec, native=False) for spec in task.outputs}
         return {name: np.frombuffer(content, np.float32) for name, content in data.items()}
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:  # noqa: ARG002 - a script says nothing of its speed
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:  # noqa: ARG002 - a script says nothing of its speed
         return Timing()
 
 
@@ -57,7 +57,7 @@ def device(device: Device, monkeypatch: pytest.MonkeyPatch) -> Device:
     return device
 
 
-def _run(device: Device, folder: Path, task: Task, script: str) -> dict[str, list[float]]:
+def _run(device: Device, folder: Path, task: DeviceJob, script: str) -> dict[str, list[float]]:
     """What it wrote, by output."""
     (folder / "run").write_text(script)
     (folder / "scratch").mkdir()
@@ -66,9 +66,9 @@ def _run(device: Device, folder: Path, task: Task, script: str) -> dict[str, lis
     return {name: array.ravel().tolist() for name, array in runtime.results(task, fetched, 0).items()}
 
 
-def _task(folder: Path, *all_outputs: TensorSpec) -> Task:
+def _task(folder: Path, *all_outputs: TensorSpec) -> DeviceJob:
     (folder / "m.dlc").write_bytes(b"dlc")
-    return Task(folder / "m.dlc", ["g"], [], [ASKED], [{}], DEFAULT, all_outputs)
+    return DeviceJob(folder / "m.dlc", ["g"], [], [ASKED], [{}], DEFAULT, all_outputs)
 
 
 WRITES_ALL = f"""mkdir {OUTPUT}/Result_0; cd {OUTPUT}/Result_0

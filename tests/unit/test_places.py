@@ -8,10 +8,10 @@ import pytest
 
 from snpe_tools.core.errors import UsageError
 from snpe_tools.devices import DeviceAddress
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 from snpe_tools.execution.targets import HERE, Place, Places, check_places, kept_log, parse_places
 
-WISH = Wish(runtime="board")
+WISH = DeviceOptions(runtime="board")
 PHONE = Place(DeviceAddress("adb", "A"), WISH)
 BOARD = Place(DeviceAddress("ssh", "b"), WISH)
 

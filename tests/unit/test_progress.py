@@ -17,7 +17,7 @@ from snpe_tools.cli.output import table
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import LOGGER, Advance, progress, say, shown_by, warn
 from snpe_tools.devices import Finished
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 
 ROOT = Path(__file__).parents[2]
 EVIL = "a\x1b[2J\rb\x07\u202e\x9b[31m"
@@ -52,7 +52,7 @@ def test_a_start_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("seconds", [-1.0, math.nan])
 def test_a_timeout_is_a_number_of_seconds(seconds: float) -> None:
     with pytest.raises(UsageError, match="no number of seconds"):
-        Wish(timeout=seconds)
+        DeviceOptions(timeout=seconds)
 
 
 def test_the_library_is_quiet_unless_asked() -> None:

@@ -25,7 +25,7 @@ DEFAULT_PROFILE = ""
 
 
 @dataclass(frozen=True)
-class Task:
+class DeviceJob:
     """What is to run on a device.
 
     Attributes:
@@ -138,7 +138,7 @@ class Runtime(Protocol):
             SetupError: one of them is missing.
         """
 
-    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
+    def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:
         """How to ask for a run; what has to be written for it goes to `scratch`.
 
         Args:
@@ -148,14 +148,14 @@ class Runtime(Protocol):
             UsageError: it cannot do what the task asks for.
         """
 
-    def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
+    def results(self, task: DeviceJob, fetched: Fetched, index: int) -> dict[str, Array]:
         """Float32 outputs of one inference, by name.
 
         Raises:
             ExecutionError: a file is missing, or has another size.
         """
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:
         """What the runtime said of its speed."""
 
 
@@ -177,7 +177,7 @@ ANDROID_DSP = ("/system/lib/rfsa/adsp", "/system/vendor/lib/rfsa/adsp", "/dsp")
 LINUX_DSP = ("/usr/lib/rfsa/adsp", "/dsp")
 
 
-def raw_names(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
+def raw_names(task: DeviceJob) -> tuple[dict[str, Path], list[dict[str, str]]]:
     """Files to push by their names on the device, and every line with those names.
 
     The names are ours, so that no list has to hold blanks, quotes or worse. They are the contents' (half of SHA-256):
@@ -189,7 +189,7 @@ def raw_names(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
     return {name: file for file, name in names.items()}, lines
 
 
-def check_listable(task: Task) -> None:
+def check_listable(task: DeviceJob) -> None:
     """Refuse tensor names that an input list cannot hold: it separates by blanks and `:=`.
 
     Raises:
@@ -200,7 +200,7 @@ def check_listable(task: Task) -> None:
             raise UsageError(f"{task.dlc}: a list for net-run cannot name the tensor {spec.name!r}.", "Rename it.")
 
 
-def check_apart(task: Task, file_name: Callable[[str], str]) -> None:
+def check_apart(task: DeviceJob, file_name: Callable[[str], str]) -> None:
     """Refuse outputs that a runtime would write into one file.
 
     Args:
@@ -241,6 +241,18 @@ def read_exact(file: Path, spec: TensorSpec, *, native: bool) -> bytes:
 _AGAIN = "Was the device's storage full, or the run killed? Try again."
 
 __all__ = [
-    "ANDROID_DSP", "DEFAULT_PROFILE", "LINUX_DSP", "OUTPUT", "Call", "Fetched", "Runtime", "Task", "Timing",
-    "check_apart", "check_listable", "libraries", "raw_names", "read_exact",
+    "ANDROID_DSP",
+    "DEFAULT_PROFILE",
+    "LINUX_DSP",
+    "OUTPUT",
+    "Call",
+    "DeviceJob",
+    "Fetched",
+    "Runtime",
+    "Timing",
+    "check_apart",
+    "check_listable",
+    "libraries",
+    "raw_names",
+    "read_exact",
 ]  # fmt: skip

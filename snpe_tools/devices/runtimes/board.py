@@ -25,8 +25,8 @@ from snpe_tools.devices.runtimes import (
     LINUX_DSP,
     OUTPUT,
     Call,
+    DeviceJob,
     Fetched,
-    Task,
     Timing,
     libraries,
     raw_names,
@@ -77,7 +77,7 @@ class BoardRunner:
         """See `Runtime.bundle`."""
         return {RUNNER: self.runner, **self.libraries}
 
-    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
+    def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:
         """See `Runtime.call`: raw files in the model's own types, and a job that names them."""
         if task.profile:
             raise UsageError(
@@ -106,7 +106,7 @@ class BoardRunner:
             environment=libraries(bundle, system=LINUX_DSP),
         )
 
-    def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
+    def results(self, task: DeviceJob, fetched: Fetched, index: int) -> dict[str, Array]:
         """See `Runtime.results`."""
         folder = fetched.output / f"Result_{index}"
         found: dict[str, Array] = {}
@@ -115,7 +115,7 @@ class BoardRunner:
             found[spec.name] = spec.to_real(np.frombuffer(data, spec.dtype.numpy).reshape(spec.shape))
         return found
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:
         """See `Runtime.timing`: the record of the runner, which also says whose results these are."""
         try:
             record = json.loads((fetched.output / RECORD).read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ class BoardRunner:
         return found
 
 
-def _native_lines(task: Task, scratch: Path) -> list[dict[str, Path]]:
+def _native_lines(task: DeviceJob, scratch: Path) -> list[dict[str, Path]]:
     """Raw files in the model's own types, all of every line."""
     lines = []
     for index, line in enumerate(task.lines):

@@ -17,8 +17,8 @@ from snpe_tools.devices.runtimes import (
     ANDROID_DSP,
     LINUX_DSP,
     Call,
+    DeviceJob,
     Fetched,
-    Task,
     Timing,
     check_apart,
     libraries,
@@ -60,7 +60,7 @@ class NetRunProgram(ABC):
         """See `Runtime.bundle`."""
 
     @abstractmethod
-    def arguments(self, task: Task, bundle: PurePosixPath) -> Sequence[str]:
+    def arguments(self, task: DeviceJob, bundle: PurePosixPath) -> Sequence[str]:
         """Its flags."""
 
     @abstractmethod
@@ -72,10 +72,10 @@ class NetRunProgram(ABC):
         """The file of a result, below its inference's folder."""
 
     @abstractmethod
-    def timing(self, task: Task, fetched: Fetched) -> Timing:
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:
         """See `Runtime.timing`."""
 
-    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
+    def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:
         """See `Runtime.call`."""
         if task.profile:
             one_of(PROFILES, task.profile, "performance profile")
@@ -90,11 +90,11 @@ class NetRunProgram(ABC):
             folders=self.folders(task, len(listed)),
         )
 
-    def list_header(self, task: Task) -> Sequence[str]:  # noqa: ARG002 - most lists have none
+    def list_header(self, task: DeviceJob) -> Sequence[str]:  # noqa: ARG002 - most lists have none
         """Lines at the head of the input list."""
         return ()
 
-    def folders(self, task: Task, inferences: int) -> Sequence[str]:  # noqa: ARG002 - most programs make their own
+    def folders(self, task: DeviceJob, inferences: int) -> Sequence[str]:  # noqa: ARG002 - most programs make their own
         """See `Call.folders`."""
         return ()
 
@@ -102,7 +102,7 @@ class NetRunProgram(ABC):
         """Paths in a list count from the working folder, which is the run's own."""
         return [" ".join(f"{self.listed_name(name)}:={file}" for name, file in line.items()) for line in lines]
 
-    def results(self, task: Task, fetched: Fetched, index: int) -> dict[str, Array]:
+    def results(self, task: DeviceJob, fetched: Fetched, index: int) -> dict[str, Array]:
         """See `Runtime.results`."""
         folder = fetched.output / f"Result_{task.warm_up + index}"
         found: dict[str, Array] = {}

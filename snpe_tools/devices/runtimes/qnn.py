@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from snpe_tools.devices.runtimes import OUTPUT, Fetched, Task, Timing
+from snpe_tools.devices.runtimes import OUTPUT, DeviceJob, Fetched, Timing
 from snpe_tools.devices.runtimes.net_run import DLC, LIST, NetRunProgram
 from snpe_tools.qnn.names import library_name
 
@@ -30,7 +30,7 @@ class QnnNetRun(NetRunProgram):
         own = {self.program: self.sdk.program(self.program), skel: self.sdk.skel(skel, self.arch)}
         return {**own, **needed, **self.sdk.optional(*_OPTIONAL)}
 
-    def arguments(self, task: Task, bundle: PurePosixPath) -> Sequence[str]:
+    def arguments(self, task: DeviceJob, bundle: PurePosixPath) -> Sequence[str]:
         """Its flags."""
         flags = ["--model", str(bundle / _LOADER), "--dlc_path", DLC, "--backend", str(bundle / _BACKEND)]
         flags += ["--input_list", LIST, "--output_dir", OUTPUT, "--perf_profile", task.profile or self.profile]
@@ -44,7 +44,7 @@ class QnnNetRun(NetRunProgram):
         """As the library names it."""
         return f"{library_name(tensor)}.raw"
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:  # noqa: ARG002 - it says nothing that is documented
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:  # noqa: ARG002 - it says nothing that is documented
         """See `Runtime.timing`: the log it can write has no documented layout."""
         return Timing(
             buffers="client buffers, the model's own input types" if task.native else "client buffers, float32"

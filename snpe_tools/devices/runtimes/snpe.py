@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from snpe_tools.core.raw_files import nested_name
-from snpe_tools.devices.runtimes import OUTPUT, Call, Fetched, Task, Timing, check_listable
+from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, Timing, check_listable
 from snpe_tools.devices.runtimes.diagnostics import read_diagnostics
 from snpe_tools.devices.runtimes.net_run import DLC, LIST, NetRunProgram
 
@@ -36,12 +36,12 @@ class SnpeNetRun(NetRunProgram):
             **self.sdk.optional(*_OPTIONAL),
         }
 
-    def call(self, task: Task, bundle: PurePosixPath, scratch: Path) -> Call:
+    def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:
         """See `Runtime.call`: its lists hold the model's own names."""
         check_listable(task)
         return super().call(task, bundle, scratch)
 
-    def arguments(self, task: Task, bundle: PurePosixPath) -> Sequence[str]:  # noqa: ARG002 - the linker finds all
+    def arguments(self, task: DeviceJob, bundle: PurePosixPath) -> Sequence[str]:  # noqa: ARG002 - the linker finds all
         """Its flags."""
         flags = ["--container", DLC, "--input_list", LIST, "--output_dir", OUTPUT]
         flags += ["--use_dsp", "--perf_profile", task.profile or self.profile]
@@ -50,11 +50,11 @@ class SnpeNetRun(NetRunProgram):
             flags += ["--cache_compatibility_mode", "always_generate_new"]
         return [*flags, "--userbuffer_auto", "--use_native_input_files"] if task.native else flags
 
-    def list_header(self, task: Task) -> Sequence[str]:
+    def list_header(self, task: DeviceJob) -> Sequence[str]:
         """The tensors to write, where they are too many for the command."""
         return _named_outputs(task)[1]
 
-    def folders(self, task: Task, inferences: int) -> Sequence[str]:
+    def folders(self, task: DeviceJob, inferences: int) -> Sequence[str]:
         """Those that slashes in tensor names stand for: the tool was seen to fail where it had to make them itself."""
         parents = sorted({str(PurePosixPath(nested_name(spec.name)).parent) for spec in task.outputs} - {"."})
         return [f"{OUTPUT}/Result_{index}/{parent}" for index in range(inferences) for parent in parents]
@@ -67,7 +67,7 @@ class SnpeNetRun(NetRunProgram):
         """The model's own, its slashes as folders."""
         return nested_name(tensor)
 
-    def timing(self, task: Task, fetched: Fetched) -> Timing:
+    def timing(self, task: DeviceJob, fetched: Fetched) -> Timing:
         """See `Runtime.timing`: the tool's own diagnostics, where the SDK's reader for them runs on this machine."""
         found = read_diagnostics(fetched.output, self.sdk.root)
         buffers = "user buffers, the model's own input types" if task.native else "user buffers, float32"
@@ -81,7 +81,7 @@ class SnpeNetRun(NetRunProgram):
         )
 
 
-def _named_outputs(task: Task) -> tuple[list[str], list[str]]:
+def _named_outputs(task: DeviceJob) -> tuple[list[str], list[str]]:
     """How the tensors to write are named: words of the command, or a line at the head of the list."""
     names = [spec.name for spec in task.outputs]
     joined = ",".join(names)

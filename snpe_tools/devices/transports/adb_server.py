@@ -42,7 +42,7 @@ _NONE = (
 
 
 @dataclass(frozen=True)
-class Attached:
+class AttachedDevice:
     """A device that the ADB server knows.
 
     Attributes:
@@ -61,7 +61,7 @@ class Attached:
         return next(words, "Restart the device, and run it again.")
 
 
-def attached() -> list[Attached]:
+def attached() -> list[AttachedDevice]:
     """The devices that the ADB server knows, whatever their state. The server is started when it does not run.
 
     Raises:
@@ -77,7 +77,7 @@ def attached() -> list[Attached]:
             address="adb",
         ) from problem
     pairs = [line.partition("\t")[::2] for line in text.splitlines()]
-    return [Attached(serial, state.strip()) for serial, state in pairs if serial and state.strip()]
+    return [AttachedDevice(serial, state.strip()) for serial, state in pairs if serial and state.strip()]
 
 
 def ready(address: DeviceAddress, patience: float) -> str:
@@ -99,12 +99,12 @@ def ready(address: DeviceAddress, patience: float) -> str:
         time.sleep(_SETTLING)
 
 
-def _may_come(found: list[Attached]) -> bool:
+def _may_come(found: list[AttachedDevice]) -> bool:
     """Whether waiting makes sense: a server that was just started needs a moment to find what is plugged in."""
     return not found or found[0].state in _PASSING
 
 
-def _unusable(address: DeviceAddress, found: list[Attached]) -> DeviceError:
+def _unusable(address: DeviceAddress, found: list[AttachedDevice]) -> DeviceError:
     if not found:
         what = "it is not attached." if address.target else "no device is attached."
         return DeviceError(what, _NONE, address=str(address))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snpe_tools.core.errors import InputError
-from snpe_tools.core.process import Attached
+from snpe_tools.core.process import AttachedProcess
 from snpe_tools.devices.transports.address import DeviceAddress
 from snpe_tools.devices.transports.line import Line
 from snpe_tools.devices.transports.transport import Stream
@@ -72,7 +72,9 @@ class FakeTransport:
         ours, theirs = socket.socketpair()
         with theirs:
             command = "sleep 3600" if self.faults.silent else self._limited(script)
-            process = Attached(["/bin/sh", "-c", command], theirs, cwd=self.folder, environment=self._environment())
+            process = AttachedProcess(
+                ["/bin/sh", "-c", command], theirs, cwd=self.folder, environment=self._environment()
+            )
         return _FakeStream(self, Line(ours), process)
 
     def _limited(self, script: str) -> str:
@@ -92,7 +94,7 @@ class FakeTransport:
 class _FakeStream:
     """A process at the other end of a socket."""
 
-    def __init__(self, device: FakeTransport, line: Line, process: Attached) -> None:
+    def __init__(self, device: FakeTransport, line: Line, process: AttachedProcess) -> None:
         self._device = device
         self._line = line
         self._process = process

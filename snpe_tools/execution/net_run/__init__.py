@@ -25,7 +25,7 @@ from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.dlc.edit.outputs import tap
 from snpe_tools.execution.emulator import Tally, perform
 from snpe_tools.execution.net_run.profile import Profile, write_profile
-from snpe_tools.execution.net_run.selection import Interface, choose_outputs, gather_items, read_interface
+from snpe_tools.execution.net_run.selection import DlcInterface, choose_outputs, gather_items, read_interface
 from snpe_tools.execution.results import locked
 from snpe_tools.execution.worker import Item, Job, Outcome
 from snpe_tools.qnn.library import QAIRT_BUILD
@@ -149,7 +149,7 @@ def net_run(call: NetRun, emit: Emit, *, workers: int = 0, executor: Executor | 
     return run.finish([spec.name for spec in written], profile)
 
 
-def _warn_of_others(call: NetRun, parsed: InputList, model: Interface, written: Sequence[TensorSpec]) -> None:
+def _warn_of_others(call: NetRun, parsed: InputList, model: DlcInterface, written: Sequence[TensorSpec]) -> None:
     told = call.set_output_tensors or parsed.outputs or parsed.layers or call.set_unconsumed_as_output or call.debug
     left = [name for name in model.outputs if name not in {spec.name for spec in written}]
     if left and not told:
@@ -177,7 +177,7 @@ def _job(call: NetRun, dlc: Path, written: Sequence[TensorSpec]) -> Job:
 
 
 @contextmanager
-def _tapped(call: NetRun, model: Interface, written: Sequence[TensorSpec]) -> Iterator[Path]:
+def _tapped(call: NetRun, model: DlcInterface, written: Sequence[TensorSpec]) -> Iterator[Path]:
     """The DLC; where tensors between its nodes are written, a copy that has them as outputs."""
     names = [spec.name for spec in written if spec.name not in model.outputs]
     copy = call.output_dir / ".tapped.dlc"

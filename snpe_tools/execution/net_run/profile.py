@@ -23,7 +23,7 @@ _CYCLES = (abi.HTP_ACCELERATOR_CYCLES, abi.HTP_CRITICAL_PATH_CYCLES)
 
 
 @dataclass(frozen=True)
-class Operation:
+class ProfiledOperation:
     """One operation: its node's name and QNN type, median cycles, and its share of all, percent."""
 
     name: str
@@ -48,12 +48,12 @@ class Profile:
     unit: str
     inferences: int
     cycles: float
-    operations: tuple[Operation, ...]
+    operations: tuple[ProfiledOperation, ...]
     types: Mapping[str, float]
     conversions: float
 
     @property
-    def costliest(self) -> list[Operation]:
+    def costliest(self) -> list[ProfiledOperation]:
         """Operations, the most expensive first."""
         return sorted(self.operations, key=lambda operation: -operation.cycles)
 
@@ -88,9 +88,9 @@ def _operations(events: Sequence[Event]) -> Iterator[Event]:
             yield from (part for part in event.parts if part.kind == abi.PROFILE_NODE)
 
 
-def _operation(identifier: str, cycles: float, total: float, types: Mapping[str, str]) -> Operation:
+def _operation(identifier: str, cycles: float, total: float, types: Mapping[str, str]) -> ProfiledOperation:
     name, kind = _described(identifier, types)
-    return Operation(name, kind, cycles, 100 * cycles / total)
+    return ProfiledOperation(name, kind, cycles, 100 * cycles / total)
 
 
 def _described(identifier: str, types: Mapping[str, str]) -> tuple[str, str]:

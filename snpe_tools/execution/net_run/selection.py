@@ -16,7 +16,7 @@ from snpe_tools.inspection.targets import need_of
 
 
 @dataclass(frozen=True)
-class Interface:
+class DlcInterface:
     """What of a DLC a run must know.
 
     Attributes:
@@ -43,7 +43,7 @@ class Interface:
         return list(self.outputs)[-1:]
 
 
-def read_interface(dlc: Path, soc: Soc) -> Interface:
+def read_interface(dlc: Path, soc: Soc) -> DlcInterface:
     """Read it from the file.
 
     Raises:
@@ -53,7 +53,7 @@ def read_interface(dlc: Path, soc: Soc) -> Interface:
     with dlc_format.open(dlc) as model:
         check_fit(str(dlc), [soc], need_of(model))
         graph = model.graph
-        return Interface(
+        return DlcInterface(
             path=dlc,
             graph=graph.name,
             inputs=[tensor.spec for tensor in graph.inputs],
@@ -65,7 +65,7 @@ def read_interface(dlc: Path, soc: Soc) -> Interface:
 
 
 def choose_outputs(
-    model: Interface, parsed: InputList, asked: Sequence[str], *, unconsumed: bool = False, everything: bool = False
+    model: DlcInterface, parsed: InputList, asked: Sequence[str], *, unconsumed: bool = False, everything: bool = False
 ) -> list[TensorSpec]:
     """The tensors to write: those named, else those of the list's `%` and `#` lines, else the last node's.
 
@@ -91,14 +91,14 @@ def choose_outputs(
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def _of_layers(model: Interface, layers: Sequence[str]) -> list[str]:
+def _of_layers(model: DlcInterface, layers: Sequence[str]) -> list[str]:
     unknown = [layer for layer in layers if layer not in model.layers]
     if unknown:
         raise UsageError(f"{model.path} has no layer {unknown[0]!r}.", "The list's # line names nodes of the graph.")
     return [name for layer in layers for name in model.layers[layer]]
 
 
-def gather_items(model: Interface, parsed: InputList, *, native: bool = False) -> list[Item]:
+def gather_items(model: DlcInterface, parsed: InputList, *, native: bool = False) -> list[Item]:
     """One item per line; of a model with a batch, whose raw files hold one element each, one item per full batch.
 
     Raises:

@@ -18,7 +18,7 @@ from snpe_tools.graph.loading import infer_types, load
 from snpe_tools.qnn.isolation import isolated
 from snpe_tools.qnn.library import check_runtime
 from snpe_tools.qnn.session import Session
-from snpe_tools.toolchains import Conversion, Made, Preparation
+from snpe_tools.toolchains import Conversion, NewDlc, Preparation
 
 _FAILED = re.compile(
     r"Validation FAILED for \d+ nodes in OrtNodeUnit .*?:\n"
@@ -42,7 +42,7 @@ class PyPI:
     label = "pypi"
     reads_qdq = True
 
-    def convert(self, job: Conversion, folder: Path) -> Made:
+    def convert(self, job: Conversion, folder: Path) -> NewDlc:
         """See `Toolchain.convert`; each refused operation is listed."""
         if job.quantization:
             raise UsageError(
@@ -55,9 +55,9 @@ class PyPI:
         if finished.code or len(written) != 1:
             raise _explain(finished, written, job)
         rename_graph(written[0], job.graph)
-        return Made(written[0])
+        return NewDlc(written[0])
 
-    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> Made:
+    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> NewDlc:
         """See `Toolchain.prepare`."""
         current = job.dlc
         for soc in job.socs:
@@ -66,7 +66,7 @@ class PyPI:
             _check_cache(following, soc)
             current = following
             advance()
-        return Made(current)
+        return NewDlc(current)
 
 
 def _add_cache(dlc: Path, target: Path, soc: Soc) -> None:

@@ -13,7 +13,7 @@ from snpe_tools.core.files import write_json, write_text
 from snpe_tools.core.progress import Advance
 from snpe_tools.core.raw_files import check_list, named, read_list
 from snpe_tools.inspection.aimet import as_0_6_1
-from snpe_tools.toolchains import Conversion, Made, Preparation
+from snpe_tools.toolchains import Conversion, NewDlc, Preparation
 from snpe_tools.toolchains.sdk.check import (
     check_boundary,
     check_caches,
@@ -44,7 +44,7 @@ class SdkTools:
         """Such as "QAIRT 2.31.0.250130 (snpe tools)"."""
         return f"{self.sdk.dialect.name} {self.sdk.version} ({self.sdk.family} tools)"
 
-    def convert(self, job: Conversion, folder: Path) -> Made:
+    def convert(self, job: Conversion, folder: Path) -> NewDlc:
         """See `Toolchain.convert`: convert, quantize where that is asked for, and check what was written."""
         commands = conversion_commands(self.sdk, job)
         lay_out(job, folder)
@@ -61,9 +61,9 @@ class SdkTools:
                     dlc, tool, job.quantization.options.precision, job.quantization.encodings
                 )
                 notes["encodings"] = check_encodings(dlc, tool, job.quantization)
-        return Made(folder / job.target.name, notes)
+        return NewDlc(folder / job.target.name, notes)
 
-    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> Made:
+    def prepare(self, job: Preparation, folder: Path, advance: Advance) -> NewDlc:
         """See `Toolchain.prepare`: one call for all SoCs, and each is looked for in the file."""
         (folder / job.dlc.name).symlink_to(job.dlc.absolute())
         with dlc_format.open(job.dlc) as source:
@@ -75,7 +75,7 @@ class SdkTools:
         with open_result(folder / name, command.tool) as dlc:
             check_caches(dlc, command.tool, job.socs, outputs, finished.output)
         advance(len(job.socs))
-        return Made(folder / name, self._notes([command]))
+        return NewDlc(folder / name, self._notes([command]))
 
     def _notes(self, commands: list[Command]) -> dict[str, Any]:
         return {

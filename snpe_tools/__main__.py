@@ -2,18 +2,19 @@
 
 import sys
 
-_INTERRUPTED = 130
+from snpe_tools.cli.signals import catch_sigterm, end_of_interruption
 
 
 def main() -> None:
     """Run a command. Ctrl-C is answered without a traceback, even while modules are still being imported."""
+    catch_sigterm()
     try:
         from snpe_tools.cli.main import main as run_command
 
         run_command()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Nothing half-written was kept.\n")
-        sys.exit(_INTERRUPTED)
+        sys.exit(end_of_interruption())
 
 
 if __name__ == "__main__":

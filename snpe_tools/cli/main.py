@@ -27,14 +27,19 @@ from snpe_tools.cli import (
     tuning,
 )
 from snpe_tools.cli.output import begin, finish
+from snpe_tools.cli.signals import INTERRUPTED, end_of_interruption
 from snpe_tools.cli.terminal import attach, console
 from snpe_tools.core.errors import InputError, SnpeToolsError, StorageError
 from snpe_tools.core.progress import say
 
-_INTERRUPTED = 130
-_ENDINGS = {1: "a defect of snpe-tools", 2: "the command line is not understood", _INTERRUPTED: "interrupted"}
+_ENDINGS = {
+    1: "a defect of snpe-tools",
+    2: "the command line is not understood",
+    INTERRUPTED: "interrupted",
+    143: "terminated",
+}
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS}
-_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 10 a model computes something else, 130 interrupted."  # noqa: E501
+_EXIT_CODES = "Exit codes: 0 done, 1 a defect of snpe-tools, 2 usage, 3 bad input, 4 conversion refused, 5 execution failed, 6 accuracy gate, 7 something is missing on this machine, 8 no space, 9 diff found differences, 10 a model computes something else, 130 interrupted, 143 terminated."  # noqa: E501
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,7 +106,7 @@ def main() -> None:
     except SystemExit as ending:
         _end(ending)
     except KeyboardInterrupt:
-        _end(SystemExit(_INTERRUPTED))
+        _end(SystemExit(INTERRUPTED))
     except OSError as problem:
         _system_error(problem)
     except Exception:  # noqa: BLE001 - the last resort: say that it is our defect
@@ -112,8 +117,9 @@ def main() -> None:
 
 def _end(ending: SystemExit) -> NoReturn:
     """Leave with an exit code; `--json` promises a document, whatever happens."""
-    if ending.code == _INTERRUPTED:
-        say("Interrupted. Nothing half-written was kept.")
+    if ending.code == INTERRUPTED:
+        ending = SystemExit(end_of_interruption())
+        say(f"{_ENDINGS[ending.code].capitalize()}. Nothing half-written was kept.")  # type: ignore[index]
     if ending.code and "--json" in sys.argv:
         words = _ENDINGS.get(int(ending.code), "stderr says more")
         finish({"error": {"type": "SystemExit", "message": words, "hint": "", "exit_code": ending.code}}, as_json=True)

@@ -31,7 +31,7 @@ def pool(workers: int) -> Iterator[Executor]:
     """An executor of child processes. When the block fails or is interrupted they are killed, whatever they do."""
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(max_workers=workers, initializer=_settle)
+    executor = ProcessPoolExecutor(max_workers=workers, initializer=_settle, initargs=(os.getpid(),))
     try:
         yield executor
     except BaseException:
@@ -62,11 +62,16 @@ def cluster_executor(address: str) -> Iterator[Executor | None]:
         yield client.get_executor()
 
 
-def _settle() -> None:
-    """Ctrl-C is the parent's business; its death is ours too; and the libraries print lines for nobody on stdout."""
+def _settle(parent: int) -> None:
+    """Ctrl-C is the parent's business; its death is ours too; and the libraries print lines for nobody on stdout.
+
+    A parent that died before it could be tied to us has left us to another one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         c.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -28,7 +28,7 @@ SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop
 	$(if $(call yes,$(SHARD)),--shard)
 
 .DEFAULT_GOAL := help
-.PHONY: help help-commands help-recipe help-variables venv dlc tune accuracy device report notebook doctor test lint types check clean
+.PHONY: help help-commands help-recipe help-variables venv dlc tune accuracy device report notebook doctor runner test lint types check clean
 
 help: help-commands help-recipe help-variables
 
@@ -40,6 +40,7 @@ help-commands:
 	@echo 'make report      the last scores as one HTML page: Models/<model>/report.html'
 	@echo 'make notebook    the notebooks in a browser on this machine'
 	@echo 'make doctor      what this machine has, and what to do for what it lacks'
+	@echo 'make runner      the native runner for phones and boards, built with ziglang; a wheel packs it'
 	@echo 'make venv        the pinned environment in .venv'
 	@echo 'make test        all tests        make check    lint, types and tests'
 	@echo 'make clean       remove what was built; recipes, checkpoints and the environment stay'
@@ -90,6 +91,9 @@ report: venv
 
 notebook: venv
 	@MODEL=$(call quote,$(MODEL)) $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/accuracy/accuracy_analyzer.ipynb
+
+runner: venv
+	@$(BIN)/python -m snpe_tools.board.native
 
 doctor: venv
 	@$(BIN)/snpe-tools doctor

@@ -24,6 +24,9 @@ REAL_SDK = {
 }
 """Taken out of the environment, where a build would pick the SDK by itself; the tests of the SDK run it as well."""
 
+os.environ["SNPE_SDK_HOME"] = os.devnull
+"""No test finds an SDK that the user fetched."""
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Read when PyTorch is imported. On tiny models its threads wait for each other: 9 times slower on two busy cores."""
 

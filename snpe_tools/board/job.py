@@ -23,6 +23,8 @@ class BoardJob:
         folder: where `Result_<i>/<k>.raw` go, k counting `outputs`.
         warm_up: inferences before the first that is timed.
         repeat: how often the list is run; results are those of the first time.
+        power: (corner, latency, scaling, poll) of `qnn.power.Power`; None sets nothing.
+        profile: the name of that, for messages.
         token: repeated in the record, so that results of another run are never taken for this one's.
     """
 
@@ -37,6 +39,8 @@ class BoardJob:
     warm_up: int = 0
     repeat: int = 1
     token: str = ""
+    power: tuple[int, int, int, int] | None = None
+    profile: str = ""
 
     def text(self) -> str:
         """As JSON."""

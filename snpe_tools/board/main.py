@@ -18,6 +18,7 @@ from snpe_tools.qnn import abi
 from snpe_tools.qnn.graph import Buffer, Graph, OpenContext, compose, load_cache
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.library import use_folder
+from snpe_tools.qnn.power import Power, set_power
 
 RECORD = "timings.json"
 START = "graph: "
@@ -50,6 +51,8 @@ def run(job: BoardJob) -> None:
     with ExitStack() as stack:
         handles = Handles(job.dlc, None if job.soc is None else BY_ID[job.soc])
         stack.callback(handles.stack.close)
+        if job.power:
+            set_power(handles, Power(*job.power), job.profile)
         opened, start = _open(job, handles, stack)
         graph = Graph(handles, opened)
         seconds = {"init": time.perf_counter() - started}

@@ -44,7 +44,12 @@ Device = Annotated[
 OneDevice = Annotated[
     str, typer.Option("--device", help="adb, adb:SERIAL or ssh://user@host:port.", show_default=False)
 ]
-Runtime = Annotated[str, typer.Option("--runtime", help="On devices: snpe, qnn or board; the first that there is.")]
+Runtime = Annotated[
+    str, typer.Option("--runtime", help="On devices: snpe, qnn, board or native; the first that there is.")
+]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Fetch the runtime that a device lacks here, and accept its licence.")
+]
 Profile = Annotated[str, typer.Option("--profile", help="On devices: performance profile, such as burst.")]
 DeviceRoot = Annotated[str, typer.Option("--device-root", help="Folder on the device for all that is put there.")]
 Timeout = Annotated[

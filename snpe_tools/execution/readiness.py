@@ -67,7 +67,7 @@ def _findings(device: Device, facts: Facts, runtime: str, soc: Soc | None) -> It
     with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
         found = _runtime(facts, chosen, Path(scratch), runtime)
         yield found if isinstance(found, Finding) else Finding("runtime", "ok", found.label)
-    if isinstance(found, BoardRunner):
+    if isinstance(found, BoardRunner) and found.needs_python:
         yield _python(device)
     if facts.machine != X86:
         yield _dsp(device)

@@ -29,6 +29,7 @@ CORE = {
     "profileGetSubEvents": 31,
     "profileGetEventData": 32,
     "profileFree": 34,
+    "deviceGetInfrastructure": 39,
     "deviceCreate": 40,
     "deviceFree": 43,
     "errorGetMessage": 48,

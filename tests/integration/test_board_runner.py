@@ -15,7 +15,7 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools import prepare, run
-from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
+from snpe_tools.core.errors import ExecutionError, SetupError
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import BY_NAME, DEFAULT
 from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, wheel
@@ -162,12 +162,6 @@ def test_a_missing_library_is_named(board: BoardRunner, model: Tiny, tmp_path: P
     done = start(call, work)
     assert done.returncode == 7
     assert "libQnnHtp.so cannot be loaded: libc++" in done.stderr
-
-
-def test_a_profile_that_it_cannot_set_is_refused(board: BoardRunner, model: Tiny, tmp_path: Path) -> None:
-    task = replace(task_of(model.dlc, model.listed), profile="burst")
-    with pytest.raises(UsageError, match="sets no performance profile"):
-        board.call(task, PurePosixPath("/bundle"), tmp_path)
 
 
 def test_the_runner_is_the_same_bytes_every_time(tmp_path: Path) -> None:

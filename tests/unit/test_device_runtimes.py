@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snpe_tools.board.job import BoardJob
 from snpe_tools.core.dtypes import BY_CODE
 from snpe_tools.core.errors import ExecutionError, SetupError, UsageError
 from snpe_tools.core.socs import BY_NAME, DEFAULT
@@ -22,19 +23,23 @@ from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import DeviceJob, Fetched, Timing, libraries
 from snpe_tools.devices.runtimes.board import BoardRunner
-from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
+from snpe_tools.devices.runtimes.choosing import MissingRuntimeError, choose_runtime, choose_soc
 from snpe_tools.devices.runtimes.diagnostics import parse_table
+from snpe_tools.devices.runtimes.native import NativeRunner, job_text
+from snpe_tools.devices.runtimes.net_run import PROFILES as NET_RUN_PROFILES
 from snpe_tools.devices.runtimes.qnn import QnnNetRun
-from snpe_tools.devices.runtimes.sdk import find_device_sdk
+from snpe_tools.devices.runtimes.sdk import find_device_sdk, named_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import unpack
 from snpe_tools.devices.transports.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.qnn.power import PROFILES
 from snpe_tools.steps.bench import percentile
 from tests import device_double
 
 FLOAT = BY_CODE[0x232]
 PHONE = Facts("android", "aarch64", "Linux", "15", "A Phone", "SM8650", BY_NAME["sm8650"], 1 << 33)
-BOARD = replace(PHONE, system="linux", release="Ubuntu 22.04", soc_name="qcs6490", soc=BY_NAME["qcs6490"])
+BOARD = replace(PHONE, system="linux", release="Ubuntu 22.04", soc_name="qcs6490", soc=BY_NAME["qcs6490"],
+                tools=frozenset({"python3"}))  # fmt: skip
 COMPUTER = replace(BOARD, machine="x86_64", soc_name="", soc=None)
 BUNDLE = PurePosixPath("/data/local/tmp/a b")
 RAWS = [f"raws/{hashlib.sha256(np.full(4, n, np.float32).tobytes()).hexdigest()[:32]}.raw" for n in range(3)]
@@ -128,14 +133,15 @@ def test_qnn_net_run_speaks_the_librarys_names(sdk: Path, tmp_path: Path) -> Non
 
 
 def test_each_system_gets_its_own_build(sdk: Path) -> None:
-    assert find_device_sdk(android=True, machine="aarch64").target == "aarch64-android"
-    assert find_device_sdk(android=False, machine="aarch64", system="Ubuntu 22.04").target == device_double.UBUNTU
-    assert find_device_sdk(android=False, machine="aarch64", system="Poky").target == device_double.YOCTO
+    assert named_sdk(android=True, arch=75) == sdk
+    assert find_device_sdk(sdk, android=True, machine="aarch64").target == "aarch64-android"
+    assert find_device_sdk(sdk, android=False, machine="aarch64", system="Ubuntu 22.04").target == device_double.UBUNTU
+    assert find_device_sdk(sdk, android=False, machine="aarch64", system="Poky").target == device_double.YOCTO
     with pytest.raises(SetupError, match="no programs for Linux on armv7l"):
-        find_device_sdk(android=False, machine="armv7l")
+        find_device_sdk(sdk, android=False, machine="armv7l")
     (sdk / "bin" / device_double.ANDROID / "snpe-net-run").chmod(0o644)
     with pytest.raises(SetupError, match="is not executable"):
-        find_device_sdk(android=True, machine="aarch64").program("snpe-net-run")
+        find_device_sdk(sdk, android=True, machine="aarch64").program("snpe-net-run")
 
 
 def test_which_runtime_a_device_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +152,10 @@ def test_which_runtime_a_device_gets(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return {}
 
     monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.arm_libraries", fetched)
-    with pytest.raises(SetupError, match="nothing else runs a DLC on Android"):
+    monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.program", Path)
+    with pytest.raises(MissingRuntimeError, match="runtime for Android and HTP v75 is not on this machine") as caught:
         choose_runtime(PHONE, DEFAULT, tmp_path)
+    assert "snpe-tools sdk fetch --for android --soc sm8650" in caught.value.hint
     with pytest.raises(UsageError, match="for Linux"):
         choose_runtime(PHONE, DEFAULT, tmp_path, "board")
     with pytest.raises(UsageError, match="Unknown runtime 'x'"):
@@ -157,8 +165,59 @@ def test_which_runtime_a_device_gets(tmp_path: Path, monkeypatch: pytest.MonkeyP
     board = choose_runtime(BOARD, BY_NAME["qcs6490"], tmp_path)
     assert isinstance(board, BoardRunner)
     assert not board.emulated
+    assert board.needs_python
     assert asked == [68]
     assert choose_runtime(COMPUTER, DEFAULT, tmp_path).emulated
+
+
+def test_a_board_without_python_gets_the_native_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.arm_libraries", lambda _arch: {})
+    monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.program", Path)
+    bare = replace(BOARD, tools=frozenset())
+    for facts, name in ((bare, ""), (BOARD, "native"), (COMPUTER, "native")):
+        chosen = choose_runtime(facts, DEFAULT, tmp_path, name)
+        assert isinstance(chosen, NativeRunner)
+        assert not chosen.needs_python
+        assert chosen.runner == Path(f"{facts.machine}-linux")
+        assert chosen.emulated == (facts == COMPUTER)
+    with pytest.raises(SetupError, match="no native runner for Android on x86_64"):
+        choose_runtime(replace(PHONE, machine="x86_64"), DEFAULT, tmp_path, "native")
+
+
+def test_a_phone_gets_the_native_runner_with_the_sdks_libraries(
+    sdk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snpe_tools.devices.runtimes.choosing.program", Path)
+    names = ["libQnnHtp.so", "libQnnSystem.so", "libQnnHtpV75Stub.so", "libQnnHtpPrepare.so"]
+    for file in (f"{device_double.ANDROID}/{name}" for name in names):
+        (sdk / "lib" / file).write_text("double")
+    (sdk / "lib" / "hexagon-v75" / "unsigned" / "libQnnHtpV75Skel.so").write_text("double")
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path, "native")
+    assert runtime.bundle().keys() == {*names, "libQnnHtpV75Skel.so", "snpe-tools-runner"}
+    assert runtime.label == "snpe-tools native runner, HTP, QAIRT 2.31.0.250130"
+    call = runtime.call(task(tmp_path, profile="burst", warm_up=1, cache=(64, 100)), BUNDLE, tmp_path)
+    assert call.command == ["/data/local/tmp/a b/snpe-tools-runner", "job.txt", "/data/local/tmp/a b"]
+    assert "/system/lib/rfsa/adsp" in call.environment["ADSP_LIBRARY_PATH"]
+    assert call.files["job.txt"].read_text().splitlines() == [
+        "snpe-tools job 1", "dlc\tmodel.dlc", "folder\toutput", "token\t", "warm-up\t1", "repeat\t1", "graph\tg",
+        "cache\t64\t100", "profile\tburst", "corner\t160", "latency\t40", "scaling\t0", "poll\t9999",
+        "input\t16\tx_a_0", "input\t16\ty", "output\t8\tout_z_0", *(f"file\t{RAWS[n]}" for n in (0, 1, 0, 2)),
+    ]  # fmt: skip
+
+
+def test_an_htp_that_cannot_poll_is_not_asked_to(tmp_path: Path) -> None:
+    board = BoardRunner({}, tmp_path)
+    old = board.job(task(tmp_path, profile="burst", soc=BY_NAME["qcs6490"]), tmp_path)[0]
+    assert old.power == (0xA0, 40, 0, 0)
+    assert board.job(task(tmp_path), tmp_path)[0].power is None
+    with pytest.raises(UsageError, match="Unknown performance profile 'fast'"):
+        board.job(task(tmp_path, profile="fast"), tmp_path)
+    assert set(PROFILES) == set(NET_RUN_PROFILES)
+
+
+def test_names_that_a_job_cannot_hold() -> None:
+    with pytest.raises(UsageError, match="cannot be told of the name"):
+        job_text(BoardJob("m.dlc", ["a\tb"], None, None, [], [], []))
 
 
 def test_which_soc_is_meant() -> None:

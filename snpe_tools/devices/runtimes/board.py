@@ -17,7 +17,8 @@ import numpy as np
 from snpe_tools._version import __version__
 from snpe_tools.board.job import BoardJob
 from snpe_tools.board.main import RECORD
-from snpe_tools.core.errors import ExecutionError, UsageError
+from snpe_tools.core.choices import one_of
+from snpe_tools.core.errors import ExecutionError
 from snpe_tools.core.files import write_text
 from snpe_tools.core.raw_files import read_inputs
 from snpe_tools.core.tensor_spec import Array
@@ -34,12 +35,14 @@ from snpe_tools.devices.runtimes import (
 )
 from snpe_tools.qnn.library import QAIRT_BUILD, RUNTIME_PIN
 from snpe_tools.qnn.names import library_name
+from snpe_tools.qnn.power import PROFILES, power_of
 
-RUNNER = "runner.pyz"
+RUNNER, DLC, JOB = "runner.pyz", "model.dlc", "job.json"
 _MODULES = (
     "__init__.py", "_version.py", "core/__init__.py", "core/errors.py", "core/socs.py",
     "board/__init__.py", "board/job.py", "board/main.py",
     "qnn/__init__.py", "qnn/abi.py", "qnn/graph.py", "qnn/handles.py", "qnn/library.py", "qnn/log.py",
+    "qnn/power.py",
 )  # fmt: skip
 """All that the runner imports; an integration test runs it where nothing else is."""
 _MAIN = "import sys\n\nfrom snpe_tools.board.main import main\n\nsys.exit(main(sys.argv[1:]))\n"
@@ -60,12 +63,18 @@ class BoardRunner:
     runner: Path
     emulated: bool = False
     profile = ""
+    needs_python = True
 
     @property
     def label(self) -> str:
         """See `Runtime.label`."""
         what = "Hexagon emulator" if self.emulated else "HTP"
-        return f"snpe-tools runner, {what}, onnxruntime-qnn {RUNTIME_PIN['onnxruntime-qnn']}"
+        return f"snpe-tools runner, {what}, {self.source}"
+
+    @property
+    def source(self) -> str:
+        """Where the libraries come from."""
+        return f"onnxruntime-qnn {RUNTIME_PIN['onnxruntime-qnn']}"
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -78,16 +87,26 @@ class BoardRunner:
         return {RUNNER: self.runner, **self.libraries}
 
     def call(self, task: DeviceJob, bundle: PurePosixPath, scratch: Path) -> Call:
-        """See `Runtime.call`: raw files in the model's own types, and a job that names them."""
-        if task.profile:
-            raise UsageError(
-                f"The board's runner sets no performance profile, and {task.profile!r} was asked for.",
-                "Leave it out; the SDK's snpe-net-run sets one.",
-            )
+        """See `Runtime.call`."""
+        job, files = self.job(task, scratch)
+        write_text(scratch / JOB, job.text())
+        return Call(
+            files={DLC: task.dlc, JOB: scratch / JOB, **files},
+            command=["python3", "-I", "-S", str(bundle / RUNNER), JOB, str(bundle)],
+            environment=libraries(bundle, system=LINUX_DSP),
+        )
+
+    def job(self, task: DeviceJob, scratch: Path) -> tuple[BoardJob, Mapping[str, Path]]:
+        """What the runner is to do, and the raw files for it, in the model's own types, by their names on the device.
+
+        Raises:
+            UsageError: an unknown performance profile.
+        """
+        profile = one_of(PROFILES, task.profile, "performance profile") if task.profile else ""
         task = task if task.native else replace(task, lines=_native_lines(task, scratch), native=True)
         files, lines = raw_names(task)
         job = BoardJob(
-            dlc="model.dlc",
+            dlc=DLC,
             graphs=list(task.graphs),
             cache=task.cache,
             soc=task.soc.id if self.emulated else None,
@@ -98,13 +117,10 @@ class BoardRunner:
             warm_up=task.warm_up,
             repeat=task.repeat,
             token=task.token,
+            power=power_of(profile, task.soc.arch) if profile else None,
+            profile=profile,
         )
-        write_text(scratch / "job.json", job.text())
-        return Call(
-            files={"model.dlc": task.dlc, "job.json": scratch / "job.json", **files},
-            command=["python3", "-I", "-S", str(bundle / RUNNER), "job.json", str(bundle)],
-            environment=libraries(bundle, system=LINUX_DSP),
-        )
+        return job, files
 
     def results(self, task: DeviceJob, fetched: Fetched, index: int) -> dict[str, Array]:
         """See `Runtime.results`."""

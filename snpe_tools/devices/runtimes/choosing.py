@@ -1,23 +1,46 @@
-"""Which runtime a device gets: the SDK's where one is named, else our own runner on Linux."""
+"""Which runtime a device gets: the SDK's where one is named or was fetched, else our own runner on Linux."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from snpe_tools.board.native import program
 from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import SetupError, UsageError
 from snpe_tools.core.socs import Soc
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import RUNNER, BoardRunner, pack_runner
+from snpe_tools.devices.runtimes.native import NativeRunner, sdk_libraries
 from snpe_tools.devices.runtimes.qnn import QnnNetRun
-from snpe_tools.devices.runtimes.sdk import DeviceSdk, find_device_sdk
+from snpe_tools.devices.runtimes.sdk import DeviceSdk, find_device_sdk, named_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
 
-X86 = "x86_64"
-NAMES = ("snpe", "qnn", "board")
-_ANDROID = "Set SNPE_ROOT to an SDK: only it has the libraries for Android (docs/devices.md)."
+X86, ARM = "x86_64", "aarch64"
+NAMES = ("snpe", "qnn", "board", "native")
+
+
+class MissingRuntimeError(SetupError):
+    """Nothing on this machine runs a DLC on the device, and Qualcomm's SDK would.
+
+    Attributes:
+        target: what it has to be fetched for: "android" or "linux".
+        soc: of the device.
+    """
+
+    def __init__(self, target: str, soc: Soc) -> None:
+        system = {"android": "Android", "linux": "Linux"}[target]
+        super().__init__(
+            f"Qualcomm's runtime for {system} and HTP v{soc.arch} is not on this machine.",
+            f"Fetch it, without an account: snpe-tools sdk fetch --for {target} --soc {soc}; or add --fetch (FETCH=1); "
+            "or set SNPE_ROOT to an SDK (docs/on-your-phone.md).",
+        )
+        self.target, self.soc = target, soc
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return MissingRuntimeError, (self.target, self.soc)
 
 
 def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Runtime:
@@ -26,7 +49,7 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
     Args:
         soc: the device's, or on x86-64 the one to emulate.
         scratch: where our own runner is packed.
-        name: "snpe", "qnn" or "board"; "" takes the first that there is.
+        name: "snpe", "qnn", "board" or "native"; "" takes the first that there is.
 
     Raises:
         UsageError: an unknown name, or one that such a device cannot have.
@@ -37,14 +60,23 @@ def choose_runtime(facts: Facts, soc: Soc, scratch: Path, name: str = "") -> Run
     if name:
         one_of(NAMES, name, "runtime")
     linux = facts.system == "linux"
+    own = linux and (facts.machine == X86 or not root_variable())
     if name == "board" and not linux:
-        raise UsageError("The board runner is for Linux.", _ANDROID)
-    if name == "board" or (not name and linux and (facts.machine == X86 or not root_variable())):
+        raise UsageError("The board runner is for Linux.", "On Android: --runtime native, snpe or qnn.")
+    if name == "board" or (not name and own and "python3" in facts.tools):
         return _board(facts, soc, scratch)
-    if not name and not root_variable():
-        raise SetupError("No SDK is named, and nothing else runs a DLC on Android.", _ANDROID)
-    sdk = find_device_sdk(android=not linux, machine=facts.machine, system=facts.release)
+    if name == "native" or (not name and own):
+        return _native(facts, soc)
+    sdk = _sdk(facts, soc)
     return _of_sdk(sdk, soc, name)
+
+
+def _sdk(facts: Facts, soc: Soc) -> DeviceSdk:
+    android = facts.system == "android"
+    root = named_sdk(android=android, arch=soc.arch)
+    if root is None:
+        raise MissingRuntimeError("android" if android else "linux", soc)
+    return find_device_sdk(root, android=android, machine=facts.machine, system=facts.release)
 
 
 def _of_sdk(sdk: DeviceSdk, soc: Soc, name: str) -> Runtime:
@@ -54,12 +86,25 @@ def _of_sdk(sdk: DeviceSdk, soc: Soc, name: str) -> Runtime:
 
 
 def _board(facts: Facts, soc: Soc, scratch: Path) -> Runtime:
-    runner = pack_runner(scratch / RUNNER)
+    return BoardRunner(_linux_libraries(facts, soc), pack_runner(scratch / RUNNER), emulated=facts.machine == X86)
+
+
+def _native(facts: Facts, soc: Soc) -> Runtime:
+    if facts.system == "android":
+        if facts.machine != ARM:
+            raise SetupError(f"There is no native runner for Android on {facts.machine}.", f"It exists for {ARM}.")
+        sdk = _sdk(facts, soc)
+        return NativeRunner(sdk_libraries(sdk, soc.arch), program("aarch64-android"), sdk=sdk.label, android=True)
+    files = _linux_libraries(facts, soc)
+    return NativeRunner(files, program(f"{facts.machine}-linux"), emulated=facts.machine == X86)
+
+
+def _linux_libraries(facts: Facts, soc: Soc) -> Mapping[str, Path]:
     if facts.machine == X86:
-        return BoardRunner(x86_libraries(), runner, emulated=True)
-    if facts.machine != "aarch64":
+        return x86_libraries()
+    if facts.machine != ARM:
         raise SetupError(f"There are no libraries for Linux on {facts.machine}.", "They exist for aarch64 and x86_64.")
-    return BoardRunner(arm_libraries(soc.arch), runner)
+    return arm_libraries(soc.arch)
 
 
 def choose_soc(facts: Facts, asked: Soc | None, *, fallback: Soc) -> Soc:

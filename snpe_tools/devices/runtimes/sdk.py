@@ -73,8 +73,26 @@ class DeviceSdk:
         return path
 
 
-def find_device_sdk(*, android: bool, machine: str, system: str = "") -> DeviceSdk:
-    """The SDK that the environment names, for a device.
+def named_sdk(*, android: bool, arch: int) -> Path | None:
+    """The SDK for a device: the one that the environment names, else one that was fetched; None without any.
+
+    Args:
+        arch: Hexagon architecture of the device, whose libraries a fetched SDK must have.
+
+    Raises:
+        SetupError: the environment names a folder that is not an SDK.
+    """
+    from snpe_tools.toolchains import sdk_store
+    from snpe_tools.toolchains.sdk.environment import find_root, root_variable
+
+    if root_variable():
+        return find_root(for_host=False)
+    found = sdk_store.find(["android" if android else "linux"], [arch])
+    return found.folder if found else None
+
+
+def find_device_sdk(root: Path, *, android: bool, machine: str, system: str = "") -> DeviceSdk:
+    """What an SDK has for a device.
 
     Args:
         android: whether the device runs Android; else Linux.
@@ -82,12 +100,11 @@ def find_device_sdk(*, android: bool, machine: str, system: str = "") -> DeviceS
         system: name of a Linux distribution, which decides between builds.
 
     Raises:
-        SetupError: no SDK is named, its version is unknown, or it has nothing for such a device.
+        SetupError: its version is unknown, or it has nothing for such a device.
     """
-    from snpe_tools.toolchains.sdk.environment import find_root, find_version
+    from snpe_tools.toolchains.sdk.environment import find_version
     from snpe_tools.toolchains.sdk.versions import dialect_of
 
-    root = find_root()
     version, _ = find_version(root)
     label = f"{dialect_of(version).name} {version}"
     prefixes = _prefixes(android=android, machine=machine, system=system)

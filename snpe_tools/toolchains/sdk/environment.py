@@ -23,7 +23,7 @@ _YAML_VERSION = re.compile(r"^version:\s*[\"']?([\d.]+)", re.MULTILINE)
 _VERSION_TOOLS = ("snpe-dlc-quant", "snpe-net-run")
 _SECONDS = 60
 _CONVERTERS: Mapping[Family, str] = {"snpe": "snpe-onnx-to-dlc", "qairt": "qairt-converter"}
-_HOW = "docs/sdk.md says how to get the SDK; TOOLCHAIN=pypi (--toolchain pypi) needs none."
+_HOW = "Fetch it: snpe-tools sdk fetch --for converters; docs/sdk.md. TOOLCHAIN=pypi (--toolchain pypi) needs none."
 
 
 @dataclass(frozen=True)
@@ -96,22 +96,30 @@ def root_variable() -> str:
     return next((name for name in VARIABLES if os.environ.get(name)), "")
 
 
-def find_root() -> Path:
-    """The SDK's folder, from the environment.
+def find_root(*, for_host: bool = True) -> Path:
+    """The SDK's folder: the one that the environment names, else one whose converters were fetched.
+
+    Args:
+        for_host: whether it must have tools for this machine; what was fetched for a phone has none.
 
     Raises:
-        SetupError: no variable is set, or it does not name an SDK.
+        SetupError: there is none, or the environment names something else.
     """
     variable = root_variable()
     if not variable:
-        raise SetupError(f"No SDK: none of {', '.join(VARIABLES)} is set.", _HOW)
+        from snpe_tools.toolchains import sdk_store
+
+        if fetched := sdk_store.find(["converters"]):
+            return fetched.folder
+        raise SetupError(f"No SDK: none of {', '.join(VARIABLES)} is set, and none was fetched.", _HOW)
     root = Path(os.environ[variable]).absolute()
     others = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     if any(Path(place).absolute() != root for place in others.values()):
         listed = ", ".join(f"{name}={place}" for name, place in others.items())
         warn(f"{listed} name different SDKs; {variable} is used.")
-    if not tools_folder(root).is_dir():
-        raise SetupError(f"{variable}={root} is not an SDK: there is no bin/{ARCHITECTURE} in it.", _HOW)
+    needed = tools_folder(root) if for_host else root / "bin"
+    if not needed.is_dir():
+        raise SetupError(f"{variable}={root} is not an SDK: there is no {needed.relative_to(root)} in it.", _HOW)
     return root
 
 

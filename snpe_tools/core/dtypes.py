@@ -65,6 +65,6 @@ BY_CODE: dict[int, DataType] = _types(
     (0x408, "uFxp_8", "u1"),
     (0x416, "uFxp_16", "<u2"),
     (0x432, "uFxp_32", "<u4"),
-    (0x508, "Bool_8", "u1"),
+    (0x508, "Bool_8", "?"),
 )
 FLOAT_32 = BY_CODE[0x232]

@@ -224,6 +224,19 @@ def require_file(path: Path, what: str) -> Path:
     return path
 
 
+def check_target(target: Path, *sources: Path) -> None:
+    """Refuse a file to write that cannot be one, before long work.
+
+    Raises:
+        UsageError: it is a folder, or one of the files that are read.
+    """
+    if target.is_dir() or not target.name:
+        raise UsageError(f"{target} is a folder; name the file to write.", f"Such as -o {target / 'model.dlc'}.")
+    for source in sources:
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target} is read and would be replaced by what is made of it.", "Choose another name.")
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, or of the names and bytes of all files below a folder."""
     digest = hashlib.sha256()

@@ -19,6 +19,11 @@ from snpe_tools.core.files import require_file, whole_folder, write_text
 from snpe_tools.core.tensor_spec import Array, TensorSpec
 
 LIST_NAME = "list.txt"
+_MAGIC = {
+    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"\x93NUMPY": "a NumPy array (.npy)",
+    b"PK\x03\x04": "a zip archive or .npz", b"BM": "a BMP image", b"GIF8": "a GIF image",
+}  # fmt: skip
+_OTHER_SUFFIXES = {".png", ".jpg", ".jpeg", ".npy", ".npz", ".bmp", ".gif"}
 _UNSAFE = re.compile(r"[^\w.:-]", re.ASCII)
 
 
@@ -52,10 +57,12 @@ def read_list(path: Path, *, beside: bool = True) -> InputList:
     outputs: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     lines: list[Mapping[str, Path]] = []
-    text = path.read_bytes().decode("utf-8", errors="replace")
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if line.startswith("%"):
+            if outputs:
+                raise TensorError(f"{path}, line {number}: a second line of outputs.", "Name all in one % line.")
             outputs = tuple(line[1:].split())
         elif line.startswith("#"):
             layers = tuple(line[1:].split())
@@ -83,18 +90,32 @@ def _resolve(place: str, folder: Path) -> Path:
 
 
 def check_list(inputs: InputList, specs: Sequence[TensorSpec], *, native: bool = False) -> None:
-    """Check every line of a list against the model: names, presence and size of each file.
+    """Check every line of a list against the model: names, presence, size and finite numbers of each file.
 
     Raises:
         TensorError: the first line that does not fit, with the bytes it should have.
     """
     for index, line in enumerate(inputs.lines):
         for spec in specs:
-            _check_size(named(line, specs, inputs.path, index)[spec.name], spec, native=native)
+            file = named(line, specs, inputs.path, index)[spec.name]
+            _check_size(file, spec, native=native)
+            if spec.dtype.is_float:
+                _require_finite(np.fromfile(file, spec.dtype.numpy if native else np.float32), file)
+
+
+def _require_finite(values: Array, file: Path) -> None:
+    """Refuse NaN and infinity: what is computed from them looks like numbers, and means nothing."""
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise TensorError(
+            f"{file}: {bad} numbers are NaN or infinite.", "Check how the raw file was written; float32 is expected."
+        )
 
 
 def named(line: Mapping[str, Path], specs: Sequence[TensorSpec], path: Path, index: int) -> Mapping[str, Path]:
     """A line's files by input name, with the name filled in for a single-input model.
+
+    Files for inputs that the model does not have, such as one that nothing read when it was converted, are left out.
 
     Raises:
         TensorError: other names than the model's.
@@ -102,6 +123,8 @@ def named(line: Mapping[str, Path], specs: Sequence[TensorSpec], path: Path, ind
     if set(line) == {""} and len(specs) == 1:
         return {specs[0].name: line[""]}
     wanted = {spec.name for spec in specs}
+    if set(line) > wanted:
+        return {name: line[name] for name in wanted}
     if set(line) != wanted:
         raise TensorError(
             f"{path}: inference {index} names {sorted(line)}, and the model takes {sorted(wanted)}.",
@@ -116,6 +139,8 @@ def _check_size(file: Path, spec: TensorSpec, *, native: bool) -> None:
     except OSError as problem:
         raise TensorError(f"{file} (input {spec.name!r}) cannot be read: {problem.strerror}.") from problem
     wanted = spec.nbytes(native=native)
+    if size != wanted or file.suffix.lower() in _OTHER_SUFFIXES:
+        _refuse_other_formats(file)
     if size != wanted:
         kind = str(spec.dtype) if native else "float32"
         hint = (
@@ -124,6 +149,18 @@ def _check_size(file: Path, spec: TensorSpec, *, native: bool) -> None:
             else ""
         )
         raise TensorError(f"{file} has {size} bytes; input {spec.name!r} {spec.shape} needs {wanted} ({kind}).", hint)
+
+
+def _refuse_other_formats(file: Path) -> None:
+    """Name what a file is that holds no bare numbers."""
+    with file.open("rb") as stream:
+        head = stream.read(8)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+    if kind:
+        raise TensorError(
+            f"{file} is {kind}; a raw file holds bare numbers.",
+            "Write it with `array.astype('float32').tofile('x.raw')`, preprocessed as the model expects.",
+        )
 
 
 def read_inputs(line: Mapping[str, Path], specs: Sequence[TensorSpec], *, native: bool = False) -> dict[str, Array]:
@@ -139,6 +176,8 @@ def read_inputs(line: Mapping[str, Path], specs: Sequence[TensorSpec], *, native
             stored = np.fromfile(line[spec.name], spec.dtype.numpy if native else np.float32)
         except OSError as problem:
             raise TensorError(f"{line[spec.name]} cannot be read: {problem.strerror}.") from problem
+        if stored.dtype.kind == "f":
+            _require_finite(stored, line[spec.name])
         try:
             arrays[spec.name] = spec.to_native(stored)
         except TensorError as problem:

@@ -9,15 +9,18 @@ from dataclasses import replace
 
 from snpe_tools.core.tensor_spec import TensorSpec
 
+_COUNTED = re.compile(r"_\d+$")
+"""What the library appends to the second of two names that become one."""
+
 
 def library_name(name: str) -> str:
-    """What the library makes of a name: letters, digits and underscores, not beginning with a digit."""
-    safe = re.sub(r"\W", "_", name, flags=re.ASCII)
+    """What the library makes of a name: letters, digits and underscores, not beginning with a digit; byte by byte."""
+    safe = re.sub(rb"[^A-Za-z0-9_]", b"_", name.encode()).decode()
     return f"_{safe}" if safe[:1].isdigit() else safe
 
 
 def restore_names(specs: Sequence[TensorSpec], names: Sequence[str]) -> list[TensorSpec]:
-    """The library's tensors under the file's names; where two become one, in the file's order.
+    """The library's tensors under the file's names; where two become one, it counts them, in the file's order.
 
     Args:
         specs: as the library describes them.
@@ -26,4 +29,8 @@ def restore_names(specs: Sequence[TensorSpec], names: Sequence[str]) -> list[Ten
     waiting: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         waiting[library_name(name)].append(name)
-    return [replace(spec, name=waiting[spec.name].pop(0)) if waiting[spec.name] else spec for spec in specs]
+    found = []
+    for spec in specs:
+        key = spec.name if waiting[spec.name] else _COUNTED.sub("", spec.name)
+        found.append(replace(spec, name=waiting[key].pop(0)) if waiting[key] else spec)
+    return found

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snpe_tools.core.errors import TensorError, UsageError
+from snpe_tools.core.errors import UsageError
 from snpe_tools.core.precision import NARROW_BITS
 from snpe_tools.core.progress import progress, warn
 from snpe_tools.core.raw_files import InputList, check_list, named, read_inputs
@@ -22,6 +22,7 @@ from snpe_tools.graph.ranges import Ranges, collect_ranges
 from snpe_tools.graph.ranges_file import warn_outside_fp16
 from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.norm_offsets import settle_norm_offsets
+from snpe_tools.quantization.padding import with_padding
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.score_floor import score_floors
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
@@ -103,7 +104,9 @@ def calibrator(options: QuantizationOptions, calibration: Calibration, ranges: R
         return found, calibration.score_floors() if plan.score_floor else {}
 
     def calibrate(simulator: Simulator, model: onnx.ModelProto) -> None:
-        lay_out(simulator.operations, plan, *observed()).apply(simulator, constants(model))
+        found, floors = observed()
+        layout = lay_out(simulator.operations, plan, with_padding(found, model), floors)
+        layout.apply(simulator, constants(model))
 
     return calibrate
 
@@ -116,11 +119,19 @@ def _calibrate_on(calibration: Calibration, plan: Plan, simulator: Simulator, _:
 
 
 class Calibration:
-    """The inferences of an input list, read one at a time."""
+    """The inferences of an input list, read one at a time.
 
-    def __init__(self, model: onnx.ModelProto, inputs: InputList, *, native: bool) -> None:
+    Args:
+        aliases: names in the list of tensors that are called otherwise in the model, by the name there.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, inputs: InputList, *, native: bool, aliases: Mapping[str, str] | None = None
+    ) -> None:
         self._model, self._inputs, self._native = model, inputs, native
-        self._specs = input_specs(model)
+        named_so = aliases or {}
+        self._specs = [replace(spec, name=named_so.get(spec.name, spec.name)) for spec in input_specs(model)]
+        self._inner = {name: alias for alias, name in named_so.items()}
         check_list(inputs, self._specs, native=native)
 
     def __len__(self) -> int:
@@ -131,9 +142,7 @@ class Calibration:
         for index, line in enumerate(self._inputs.lines):
             files = named(line, self._specs, self._inputs.path, index)
             arrays = read_inputs(files, self._specs, native=self._native)
-            for name, array in arrays.items():
-                _require_finite(array, files[name])
-            yield arrays
+            yield {self._inner.get(name, name): array for name, array in arrays.items()}
 
     def observe(self) -> Ranges:
         """Ranges over all inferences."""
@@ -145,12 +154,6 @@ class Calibration:
         count = min(len(self), FLOOR_WINDOWS)
         with progress("observing attention scores", count) as advance:
             return score_floors(self._model, islice(self.windows(), count), advance)
-
-
-def _require_finite(array: Array, file: Path) -> None:
-    bad = int(np.count_nonzero(~np.isfinite(array)))
-    if bad:
-        raise TensorError(f"{file}: {bad} numbers are NaN or infinite.", "Nothing can be calibrated on such inputs.")
 
 
 def constants(model: onnx.ModelProto) -> dict[str, Array]:

@@ -29,6 +29,10 @@ _SCHEMES = {"min-max": "min_max", "mse": "tf_enhanced", "percentile": "percentil
 """AIMET's names. Its tf_enhanced scheme minimizes the squared error of rounding plus clipping."""
 
 
+_SEPARATE = {"LeakyRelu", "PRelu", "HardSwish"}
+"""Activations that the HTP computes by themselves."""
+_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "BatchNormalization", "Transpose"}
+"""Operations whose result AIMET's rules may not quantize, since an activation reads it."""
 _WIDE_BITS = 16
 _RULES = "htp_v73"
 """AIMET's rules of Hexagon v73, the same as those of v75, v79 and v81. The DLCs run on v68 and v69 as well, which the
@@ -105,11 +109,24 @@ class Simulator:
                 )
         except (RuntimeError, ValueError, AssertionError) as problem:
             raise OnnxError(f"AIMET does not accept the model: {problem}") from problem
+        self._settle_quantizers()
         for name, quantizer in self.sim.qc_quantize_op_dict.items():
             if name in self.sim.param_names and not options.per_channel:
                 quantizer.enable_per_channel_quantization(enable=False)
             if options.method == "percentile":
                 quantizer._tensor_quantizer.setPercentileValue(options.percentile)
+
+    def _settle_quantizers(self) -> None:
+        """What AIMET's rules leave out gets a quantizer where it must be stored.
+
+        The rules take a product and the activation behind it for one operation. It is two where the HTP computes the
+        activation by itself.
+        """
+        nodes = self._model.graph.node
+        alone = {node.input[0] for node in nodes if node.op_type in _SEPARATE}
+        produced = {name for node in nodes if node.op_type in _PRODUCTS for name in node.output}
+        for name in produced & alone & set(self.sim.qc_quantize_op_dict):
+            self.sim.qc_quantize_op_dict[name].enabled = True
 
     @property
     def activations(self) -> list[str]:
@@ -158,7 +175,7 @@ class Simulator:
         with self._computing():
             for name, quantizer in self.sim.qc_quantize_op_dict.items():
                 if quantizer.enabled:
-                    quantizer.update_encoding_stats(_statistics(name, observed, constants))
+                    quantizer.update_encoding_stats(_limited(quantizer, _statistics(name, observed, constants)))
 
     def calibrate(self, windows: Iterable[Mapping[str, Array]], advance: Callable[[], None]) -> None:
         """AIMET's own pass: it keeps a histogram of every activation, whatever the number of windows."""
@@ -217,6 +234,15 @@ def _statistics(name: str, observed: Mapping[str, tuple[float, float]], constant
             "This is a defect of snpe-tools; please report the model.",
         )
     return np.array(observed[name], np.float32)
+
+
+def _limited(quantizer: Any, statistics: Array) -> Array:  # noqa: ANN401 - AIMET's
+    """Statistics within the ends that a quantizer is bound to, such as 0 below a Relu.
+
+    AIMET finds the step first and applies the bound afterwards: of -2000 to 3, bound to 0, nothing would be left.
+    """
+    low = (quantizer._encoding_min_max_fixed_vals or (None, None))[0]
+    return statistics if low is None else np.maximum(statistics, np.float32(low))
 
 
 def _scheme(method: Method) -> Any:  # noqa: ANN401 - an enum of a heavy package

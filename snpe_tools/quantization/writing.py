@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from snpe_tools.core.files import whole_files
 from snpe_tools.core.precision import NARROW_BITS
 from snpe_tools.graph.loading import save
+from snpe_tools.quantization.names import rename_tensors, restore, restored_encodings
 from snpe_tools.quantization.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Quantized:
         windows: calibration windows seen.
         activations: activation tensors that got an encoding.
         wide: how many of these have 16 bits, of a mixed precision.
+        sqnr_db: of the worst output against the float model's, on the first window; None where equal or not looked at.
     """
 
     qdq: Path
@@ -36,26 +38,39 @@ class Quantized:
     windows: int
     activations: int
     wide: int = 0
+    sqnr_db: float | None = None
 
 
 def write_quantized(
-    simulator: Simulator, target: Path, windows: int, changed: onnx.ModelProto | None = None
+    simulator: Simulator,
+    target: Path,
+    windows: int,
+    changed: onnx.ModelProto | None = None,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    prove: Callable[[onnx.ModelProto], float | None] | None = None,
 ) -> Quantized:
     """Write the QDQ model and both encodings files of a calibrated simulator, together.
 
     Args:
         changed: the float graph that a plan or training made, to be written with them.
+        aliases: names to give back to tensors, by those that they have in the simulator.
+        prove: called with the QDQ model before it is kept; gives its SQNR.
     """
+    qdq, names = simulator.qdq_model(), dict(aliases or {})
+    sqnr_db = prove(qdq) if prove else None
+    restore(qdq, names)
     current, legacy = encoding_paths(target)
     others = [float_path(target)] if changed else []
     with whole_files(target, current, legacy, *others) as (new_model, new_current, new_legacy, *new_float):
         for file in new_float:
+            rename_tensors(changed, names)
             save(changed, file)
-        new_current.write_text(_json(simulator.encodings("1.0.0")), encoding="utf-8")
-        new_legacy.write_text(_json(simulator.encodings("0.6.1")), encoding="utf-8")
-        save(simulator.qdq_model(), new_model)
+        new_current.write_text(_json(restored_encodings(simulator.encodings("1.0.0"), names)), encoding="utf-8")
+        new_legacy.write_text(_json(restored_encodings(simulator.encodings("0.6.1"), names)), encoding="utf-8")
+        save(qdq, new_model)
     wide = sum(simulator.sim.qc_quantize_op_dict[name].bitwidth > NARROW_BITS for name in simulator.activations)
-    return Quantized(target, current, legacy, windows, len(simulator.activations), wide)
+    return Quantized(target, current, legacy, windows, len(simulator.activations), wide, sqnr_db)
 
 
 def float_path(target: Path) -> Path:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import ConversionError
-from snpe_tools.core.files import require_file, scratch_folder, whole_file
+from snpe_tools.core.files import check_target, require_file, scratch_folder, whole_file
 from snpe_tools.core.progress import say, warn
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.dlc.edit.rename import graph_identifier
+from snpe_tools.graph.finite import require_finite_weights, warn_beyond_fp16
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
-from snpe_tools.graph.rewrites import repair_for_conversion
+from snpe_tools.graph.rewrites import is_quantized, prepare_for_htp, repair_for_conversion
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.project.provenance import recorded
 from snpe_tools.self_check.check import Checked, Subject
@@ -25,6 +26,9 @@ from snpe_tools.self_check.fault import find_fault
 from snpe_tools.self_check.listed import CalibrationList, calibration_list
 from snpe_tools.toolchains import Conversion, Quantization, Toolchain
 from snpe_tools.toolchains.pypi import PyPI
+
+if TYPE_CHECKING:
+    import onnx
 
 _FOLDER_FACTOR = 3
 """Free space wanted for each byte of the model: a copy of it, and its DLC."""
@@ -81,6 +85,7 @@ def convert(
         OnnxError: not a fixed-shape ONNX model.
         StorageError: no space.
     """
+    check_target(target, model)
     size, maker = require_file(model, "an ONNX model").stat().st_size, toolchain or PyPI()
     graph = graph_identifier(name or target.name.split(".")[0])
     settings = {"graph": graph, "soc": soc.name, "toolchain": maker.label}
@@ -128,16 +133,30 @@ def conversion(
         OnnxError: not a fixed-shape ONNX model.
     """
     proto = use_int32_inputs(load(model))
+    require_finite_weights(proto, model)
     if quantization:
+        if quantization.encodings:  # they name the tensors of the graph that was quantized
+            proto, _ = prepare_for_htp(proto)
         unshare_vectors(proto)
     else:
         proto, changes = repair_for_conversion(proto)
         for change in changes:
             say(f"  {change}")
+    if not quantization and not is_quantized(proto):
+        warn_beyond_fp16(proto)
+    _drop_unread_inputs(proto)
     ready = folder / f"{graph}.onnx"
     job = Conversion(ready, model, graph, input_specs(proto), output_specs(proto), soc, target, quantization)
     save(proto, ready)
     return job
+
+
+def _drop_unread_inputs(model: onnx.ModelProto) -> None:
+    """Take inputs that no node reads out of the graph: the converter leaves them out."""
+    read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
+    for value in [value for value in model.graph.input if value.name not in read]:
+        say(f"  input {value.name!r} is read by nothing: the DLC does not have it.")
+        model.graph.input.remove(value)
 
 
 def _check(path: Path, inputs: set[str], outputs: set[str]) -> tuple[str, dict[str, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import UsageError
-from snpe_tools.core.files import scratch_folder, whole_file
+from snpe_tools.core.files import check_target, scratch_folder, whole_file
 from snpe_tools.core.progress import progress
 from snpe_tools.core.socs import Soc, check_fit
 from snpe_tools.inspection.targets import need_of
@@ -44,6 +44,7 @@ def prepare(dlc: Path, target: Path, socs: Sequence[Soc], *, toolchain: Toolchai
         QnnError: the compiler refused the graph for a SoC.
         DlcError: the file is not a readable DLC.
     """
+    check_target(target, dlc)
     with dlc_format.open(dlc) as source:
         check_fit(str(dlc), socs, need_of(source))
         _require_new(dlc, {cache.soc for cache in source.caches}, socs)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snpe_tools.core.errors import UsageError
+from snpe_tools.core.files import check_target
 from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import read_list
+from snpe_tools.graph.finite import require_finite_weights
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
@@ -23,9 +26,15 @@ from snpe_tools.quantization.calibration import (
     simulate,
     warn_of_other_weights,
 )
+from snpe_tools.quantization.forms import settle_forms
 from snpe_tools.quantization.mixing import prepared
+from snpe_tools.quantization.names import make_room
+from snpe_tools.quantization.proof import prove
 from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.quantization.writing import Quantized, write_quantized
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def quantize(
@@ -56,7 +65,8 @@ def quantize(
     if options.precision.is_float:
         raise UsageError("fp16 needs no quantization.", "Convert the float ONNX model directly.")
     plan = checked_plan(options)
-    proto, rewritten = prepare_for_htp(use_int32_inputs(load(model)))
+    check_target(target, model, input_list)
+    proto, rewritten = _prepared(model)
     for change in rewritten:
         say(f"  {change}")
     unshare_vectors(proto)
@@ -64,15 +74,28 @@ def quantize(
     warn_of_other_weights(proto, plan)
     if plan.changes_graph:
         proto, ranges = prepared(proto, plan), None
-    calibration = Calibration(proto, read_list(input_list), native=native)
+    aliases = make_room(proto)
+    calibration = Calibration(proto, read_list(input_list), native=native, aliases=aliases)
+    ranges = None if aliases else ranges
     sources = {"onnx": model, "list": input_list}
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
         simulator, settled = simulate(proto, options, calibrator(options, calibration, ranges))
         changed = settled if options.precision.takes_plan or rewritten else None
-        made = write_quantized(simulator, target, len(calibration), changed)
-        notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide)
+        first = next(iter(calibration.windows()))
+        made = write_quantized(
+            simulator, target, len(calibration), changed, aliases=aliases, prove=lambda qdq: prove(qdq, settled, first)
+        )
+        notes.update(windows=made.windows, activation_encodings=made.activations, wide=made.wide, native=native)
+        notes["sqnr_db"] = made.sqnr_db
     return made
+
+
+def _prepared(model: Path) -> tuple[onnx.ModelProto, list[str]]:
+    """The float graph as it is quantized, and what was changed in it, in words."""
+    proto, rewritten = prepare_for_htp(use_int32_inputs(load(model)))
+    require_finite_weights(proto, model)
+    return proto, [*map(str, rewritten), *settle_forms(proto)]
 
 
 def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
@@ -81,7 +104,7 @@ def observe(model: Path, input_list: Path, *, native: bool = False) -> Ranges:
     Raises:
         OnnxError, TensorError: the model or the list cannot be used, or a tensor is NaN or infinite.
     """
-    proto, _ = prepare_for_htp(use_int32_inputs(load(model)))
+    proto, _ = _prepared(model)
     with explained(model):
         found = Calibration(proto, read_list(input_list), native=native).observe()
     lint_constants(proto)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import decibel, finish, table
+from snpe_tools.core.errors import DivergenceError
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ def compare(
     all_layers: Annotated[bool, typer.Option("--all", help="With --layers: show every tensor, in order.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="With --layers: JSON file to write, for `report`.")
+    ] = None,
+    min_sqnr: Annotated[
+        float | None,
+        typer.Option(help="Gate: exit code 10 where an output, or with --layers a tensor, is below so many dB."),
     ] = None,
     soc: options.SocName = "",
     device: Annotated[
@@ -65,12 +71,37 @@ def compare(
             write_json(output, compared)
         _show_layers(compared, top, everything=all_layers)
         finish(compared, as_json=as_json)
+        gate(compared.layers, min_sqnr)
         return
     from snpe_tools.steps.compare import compare as run_compare
 
     found = run_compare(first, second, inputs, soc=meant, native=native, places=places)
     _show_outputs(found)
     finish(found, as_json=as_json)
+    gate(found, min_sqnr)
+
+
+def gate(found: Sequence[OutputDifference | LayerDifference], least: float | None) -> None:
+    """Refuse what is below `least` dB, or not finite where the first model's is; None asks for nothing.
+
+    Raises:
+        DivergenceError: something is.
+    """
+    if least is None:
+        return
+    bad = [
+        item
+        for item in found
+        if item.not_finite[1] > item.not_finite[0] or (item.sqnr_db is not None and not item.sqnr_db >= least)
+    ]
+    if bad:
+        first = bad[0]
+        name = getattr(first, "output", "") or getattr(first, "tensor", "")
+        raise DivergenceError(
+            f"{len(bad)} of {len(found)} are below {least:g} dB or not finite; the first is {name!r}: "
+            f"{decibel(first.sqnr_db)} dB, {first.not_finite[1]} NaN/Inf.",
+            "`compare --layers` shows which operation loses it.",
+        )
 
 
 def _show_outputs(found: list[OutputDifference]) -> None:

@@ -58,6 +58,9 @@ def test_no_tensor_name_leaves_its_folder(name: str) -> None:
 def test_names_return_from_the_library() -> None:
     assert [library_name(name) for name in ("a/b:0", "0b c", "ok_1", "x.y-z")] == ["a_b_0", "_0b_c", "ok_1", "x_y_z"]
     specs = [TensorSpec(name, (1,), FLOAT) for name in ("a_b", "_9", "a_b", "other")]
+    assert library_name("entrée") == "entr__e", "two bytes, two underscores"
+    counted = [TensorSpec(name, (1,), BY_CODE[0x232]) for name in ("a_b", "a_b_0", "x_0")]
+    assert [spec.name for spec in restore_names(counted, ["a.b", "a_b", "x_0"])] == ["a.b", "a_b", "x_0"]
     names = [spec.name for spec in restore_names(specs, ["a/b", "a:b", "9", "unused"])]
     assert names == ["a/b", "9", "a:b", "other"]
 

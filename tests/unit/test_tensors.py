@@ -115,3 +115,22 @@ def test_file_names_are_safe(name: str) -> None:
     assert safe
     assert not set(safe) & set("/\\\0 \n'\"$;&|")
     assert not safe.startswith(".")
+
+
+def test_a_list_with_a_byte_order_mark_and_files_that_are_no_raws(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(np.zeros(2, np.float32).tobytes())
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf%y\nx:=x.raw unread:=x.raw\n")
+    found = read_list(tmp_path / "list.txt")
+    assert found.outputs == ("y",)
+    spec = TensorSpec("x", (2,), BY_CODE[0x232])
+    check_list(found, [spec])
+    assert list(named(found.lines[0], [spec], found.path, 0)) == ["x"], "what the model does not have is left out"
+    (tmp_path / "two.txt").write_text("%y\n%z\nx.raw\n")
+    with pytest.raises(TensorError, match=r"line 2: a second line of outputs"):
+        read_list(tmp_path / "two.txt")
+    np.save(tmp_path / "x.npy", np.zeros(2, np.float32))
+    (tmp_path / "image.raw").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    for name, words in (("x.npy", "is a NumPy array"), ("image.raw", "is a PNG image")):
+        (tmp_path / "other.txt").write_text(f"x:={name}\n")
+        with pytest.raises(TensorError, match=words):
+            check_list(read_list(tmp_path / "other.txt"), [spec])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LOWEST_OPSET = 17
 """What is older is raised: below 13, ReduceSum and others have their axes elsewhere; 17 has LayerNormalization."""
 
+_OWN_INITIALIZERS = 4
+"""IR version from which initializers need not be listed among the graph's inputs."""
 _MOVES = {"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 
@@ -126,6 +128,7 @@ def raise_opset(model: onnx.ModelProto, target: int = LOWEST_OPSET) -> list[Chan
         return []
     before = entry.version
     try:
+        model.ir_version = max(model.ir_version, _OWN_INITIALIZERS)
         model.CopyFrom(version_converter.convert_version(model, target))
         constants_as_initializers(model)
     except Exception as problem:  # what the C++ core throws

@@ -30,8 +30,9 @@ sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["snpe_tools"]):
     from snpe_tools import dlc
     from snpe_tools.cli import inspect_text as text
-    from snpe_tools.cli.output import comma_separated, plain, printable
+    from snpe_tools.cli.output import comma_separated, printable
     from snpe_tools.core.errors import SnpeToolsError
+    from snpe_tools.core.files import plain
     from snpe_tools.inspection.aimet import VERSIONS, encodings_of, to_document
     from snpe_tools.inspection.audit import audit
     from snpe_tools.inspection.describe import describe, document

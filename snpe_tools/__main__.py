@@ -9,8 +9,10 @@ def main() -> None:
     """Run a command. Ctrl-C is answered without a traceback, even while modules are still being imported."""
     catch_sigterm()
     try:
+        from snpe_tools.cli.main import keep_only_the_named_command
         from snpe_tools.cli.main import main as run_command
 
+        keep_only_the_named_command(sys.argv[1:])
         run_command()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Nothing half-written was kept.\n")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from snpe_tools.cli.terminal import console
-from snpe_tools.core.files import plain
+from snpe_tools.core.json_text import json_text
 from snpe_tools.core.printing import lines_printable, printable
 
 _printed: list[Any] = []
@@ -28,11 +24,14 @@ def finish(result: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any datacla
     """Print the result as the one document on stdout, if JSON was asked for and none was printed yet."""
     if as_json and not _printed:
         _printed.append(result)
-        sys.stdout.write(json.dumps(plain(result), indent=1) + "\n")
+        sys.stdout.write(json_text(result) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
     """A table for people; the first `left` columns are aligned left, figures right."""
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
     for index, column in enumerate(columns):
         grid.add_column(column, justify="left" if index < left else "right", overflow="fold")

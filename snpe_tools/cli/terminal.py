@@ -7,18 +7,36 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 from snpe_tools.core.printing import lines_printable
 from snpe_tools.core.progress import LOGGER, Advance, say, show_by
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class _Late:
+    """Makes the console when it is first used: `rich` takes longer to import than many a file to read."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of a console
+        return getattr(real_console(), name)
+
+
+@cache
+def real_console() -> Console:
+    """The console on stderr."""
+    from rich.console import Console
+
+    made = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = 200  # a log has no width of its own; tables must not be folded in it
+    return made
+
+
+console = cast("Console", _Late())
 """Where everything human goes."""
-if not console.is_terminal:
-    console.width = 200  # a log has no width of its own; tables must not be folded in it
 
 _LOG_SECONDS = 15.0
 _screen = threading.Lock()
@@ -64,9 +82,18 @@ def attach() -> None:
 
 @contextmanager
 def _bar(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     done = DownloadColumn() if in_bytes else MofNCompleteColumn()
     columns = (TextColumn("  {task.description}"), BarColumn(), done, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as display:
+    with Progress(*columns, console=real_console(), transient=True) as display:
         task = display.add_task(label, total=total)
 
         def advance(count: int = 1, note: str = "") -> None:
@@ -77,6 +104,8 @@ def _bar(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(label: str, total: int, in_bytes: bool) -> Iterator[Advance]:
+    from rich.filesize import decimal
+
     shown = decimal if in_bytes else str
     started = reported = time.monotonic()
     done = 0

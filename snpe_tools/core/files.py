@@ -14,7 +14,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from snpe_tools.core.errors import InputError, RecipeError, StorageError, UsageE
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+_AS_THEY_ARE = {str, int, bool, type(None)}
 _ATTEMPTS = 100
 
 
@@ -177,17 +178,20 @@ def write_json(target: Path, document: object) -> None:
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any dataclass or JSON value
     """A value as JSON can hold it: paths and types as strings, NumPy numbers as numbers, NaN and infinity as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+    kind = type(value)
+    if kind in _AS_THEY_ARE or (kind is float and math.isfinite(value)):
+        return value
     if isinstance(value, dict):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path | np.dtype) else value
+        value = value.item()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Path | np.dtype):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_toml(file: Path) -> dict[str, Any]:

@@ -23,8 +23,14 @@ _SMALLEST_TABLE = 12
 """Bytes that a table in a vector takes at least: the offset to it, the offset to its vtable, one field."""
 
 
-_MOST_TABLES = 250_000
-"""A BERT of 12 layers has 2,200; reading so many takes a few seconds."""
+_MOST_TABLES = 1_000_000
+"""A BERT of 12 layers has 2,200, and 50,000 operations some 250,000; so many take some seconds."""
+_READERS = {code: struct.Struct(f"<{code}").unpack_from for code in "bBhHiIqQfd"}
+_unsigned = _READERS["I"]
+_MOST_FIELDS = 24
+"""Fields that are looked up in a vtable; no table here has more."""
+_MOST_VTABLES = 4096
+"""Vtables that are kept; tables of one kind share a few."""
 
 
 class Buffer:
@@ -40,14 +46,45 @@ class Buffer:
         self.data = data
         self.record, self.path, self.base = record, path, base
         self._bytes_left, self._tables_left = len(data), _MOST_TABLES
+        self._vtables: dict[int, tuple[tuple[int, ...], int]] = {}
         self._array = np.frombuffer(data, np.uint8)
 
     def unpack(self, format_: str, offset: int) -> Any:  # noqa: ANN401 - struct decides the type
         """The one value of `format_` (a `struct` code) at `offset`."""
-        size = struct.calcsize(format_)
-        if offset < 0 or offset + size > len(self.data):
-            raise self.error("points outside the record", offset)
-        return struct.unpack_from(f"<{format_}", self.data, offset)[0]
+        if offset >= 0:
+            try:
+                return _READERS[format_](self.data, offset)[0]
+            except struct.error:
+                pass
+        raise self.error("points outside the record", offset)
+
+    def _at(self, offset: int) -> int:
+        """The unsigned 32-bit number at `offset`, which is not negative."""
+        try:
+            return _unsigned(self.data, offset)[0]  # type: ignore[no-any-return]
+        except struct.error:
+            raise self.error("points outside the record", offset) from None
+
+    def follow(self, offset: int) -> int:
+        """Where the 32-bit offset that is stored at `offset` leads."""
+        return offset + self._at(offset)
+
+    def text(self, offset: int) -> str:
+        """The string at `offset`; bytes that are not UTF-8 are shown as U+FFFD."""
+        size = self.take(self._at(offset), 1, offset)
+        return str(self.slice(offset + 4, size), "utf-8", "replace")
+
+    def vtable(self, position: int) -> tuple[tuple[int, ...], int]:
+        """Of the table at `position`: where its first fields are, 0 for those left out; and its vtable's size."""
+        place = position - self.unpack("i", position)
+        found = self._vtables.get(place)
+        if found is None:
+            size = self.unpack("H", place)
+            fields = self.slice(place, min(size, 2 * _MOST_FIELDS) // 2 * 2)
+            if len(self._vtables) >= _MOST_VTABLES:
+                self._vtables.clear()
+            found = self._vtables[place] = struct.unpack(f"<{len(fields) // 2}H", fields), size
+        return found
 
     def slice(self, offset: int, size: int) -> Bytes:
         """`size` bytes from `offset`."""
@@ -91,21 +128,21 @@ class Buffer:
 class Table:
     """One FlatBuffers table. `field` numbers are vtable byte offsets (4, 6, 8, ...)."""
 
+    __slots__ = ("_fields", "_vtable_size", "buffer", "position")
+
     def __init__(self, buffer: Buffer, position: int) -> None:
         self.buffer = buffer
         self.position = position
-        self._vtable = position - buffer.unpack("i", position)
-        self._vtable_size: int = buffer.unpack("H", self._vtable)
+        self._fields, self._vtable_size = buffer.vtable(position)
 
     def _offset(self, field: int) -> int | None:
-        if field + 2 > self._vtable_size:
-            return None
-        relative = self.buffer.unpack("H", self._vtable + field)
+        index = field >> 1
+        relative = self._fields[index] if index < len(self._fields) else 0
         return self.position + relative if relative else None
 
     def _target(self, field: int) -> int | None:
         offset = self._offset(field)
-        return None if offset is None else offset + self.buffer.unpack("I", offset)
+        return None if offset is None else self.buffer.follow(offset)
 
     def has(self, field: int) -> bool:
         """Whether the field is stored (a stored field may equal the default)."""
@@ -127,11 +164,7 @@ class Table:
     def string(self, field: int) -> str:
         """The string in `field`, empty when absent. Bytes that are not UTF-8 are shown as U+FFFD."""
         target = self._target(field)
-        return "" if target is None else self._string_at(target)
-
-    def _string_at(self, target: int) -> str:
-        size = self.buffer.take(self.buffer.unpack("I", target), 1, target)
-        return bytes(self.buffer.slice(target + 4, size)).decode("utf-8", errors="replace")
+        return "" if target is None else self.buffer.text(target)
 
     def table(self, field: int) -> Table | None:
         """The table in `field`."""
@@ -147,9 +180,9 @@ class Table:
 
     def _pointers(self, field: int, size: int) -> Iterator[int]:
         start, count = self._vector(field, size)
-        self.buffer.slice(start, 4 * count)
-        for offset in range(start, start + 4 * count, 4):
-            yield offset + self.buffer.unpack("I", offset)
+        relative = self.buffer.slice(start, 4 * count).cast("B")
+        for index, (offset,) in enumerate(struct.iter_unpack("<I", relative)):
+            yield start + 4 * index + offset
 
     def tables(self, field: int) -> Iterator[Table]:
         """The tables of the vector in `field`."""
@@ -185,7 +218,7 @@ class Table:
 
     def strings(self, field: int) -> list[str]:
         """The strings of the vector in `field`."""
-        return [self._string_at(target) for target in self._pointers(field, 4)]
+        return [self.buffer.text(target) for target in self._pointers(field, 4)]
 
     def numbers(self, field: int, dtype: str) -> Column:
         """The scalars of the vector in `field`, as a view of the record (`dtype` such as "<i4")."""

@@ -48,9 +48,10 @@ class _Source:
 
     def note_unknown(self, table: Table, kind: str) -> None:
         """Say once that tables of this kind have fields that no file had yet."""
-        line = f"{kind}s have fields beyond number {_LAST_FIELD[kind]}"
-        if table.goes_beyond(_LAST_FIELD[kind]) and line not in self.unread:
-            self.unread.append(line)
+        if table.goes_beyond(_LAST_FIELD[kind]):
+            line = f"{kind}s have fields beyond number {_LAST_FIELD[kind]}"
+            if line not in self.unread:
+                self.unread.append(line)
 
 
 def read_graphs(container: Container) -> tuple[Graph, ...]:
@@ -79,9 +80,10 @@ def _graph(table: Table, weights: WeightTable, *, marked: bool) -> Graph:
         if tensor.name in tensors:
             raise entry.buffer.error(f"defines the tensor {tensor.name!r} a second time", entry.position)
         tensors[tensor.name] = tensor
+    bare = replace(source, weights={})
     parameters: Iterable[Weights] = chain(of_nodes, repeat({}))
     pairs = zip(table.tables(6), parameters, strict=False)
-    nodes = tuple(_node(node, replace(source, weights=of_node)) for node, of_node in pairs)
+    nodes = tuple(_node(node, replace(source, weights=of_node) if of_node else bare) for node, of_node in pairs)
     strays = _without(own, tensors)
     for node, of_node in zip(nodes, of_nodes, strict=False):
         strays += _without(of_node, [tensor.name for tensor in node.tensors()])

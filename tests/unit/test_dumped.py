@@ -167,24 +167,24 @@ def test_transposed_logits_are_read_along_the_other_axis_and_that_is_said(
     windows: Windows,
     tmp_path: Path,
     write: Callable[[Path, FloatArray, Windows], str],
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     text = write(tmp_path, _right(windows), windows)
     text = text.replace("axis = 0", "axis = 1") if "axis" in text else f"{text}\naxis = 0"
     (tmp_path / "layout.toml").write_text(f"{text}\nsequence_length = {LENGTH}\n")
     scores = score_logits([tmp_path], TOKENIZER, questions=COUNT)
     assert scores.stages[0].f1 == 100
-    assert f"the logits in {tmp_path} look transposed" in capsys.readouterr().err.replace("\n", " ")
+    assert f"the logits in {tmp_path} look transposed" in caplog.text
 
 
 def test_logits_without_sense_along_either_axis_are_read_as_the_layout_says(
-    windows: Windows, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    windows: Windows, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     noise = np.random.default_rng(0).normal(size=(len(windows), LENGTH, 2)).astype(np.float32)
     noise.tofile(tmp_path / "all.bin")
     found = read_logits(tmp_path, Layout(logits="all.bin", sequence_length=LENGTH), windows)
     np.testing.assert_array_equal(found.start, noise[:, :, 0])
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
 
 
 def test_a_folder_without_a_layout_says_what_it_lacks(tmp_path: Path) -> None:

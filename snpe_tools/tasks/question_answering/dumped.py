@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from snpe_tools.core.errors import TensorError
 from snpe_tools.core.files import read_toml, require_file
-from snpe_tools.core.progress import say
+from snpe_tools.core.progress import warn
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.core.validation import validated
 from snpe_tools.tasks.question_answering.answers import FloatArray
@@ -171,7 +171,7 @@ def _both(folder: Path, layout: Layout, windows: Windows) -> tuple[FloatArray, F
 
 
 def _say_turned(folder: Path, layout: Layout, why: str) -> None:
-    say(f"WARNING: the logits in {folder} look transposed: they {why}. They are read with axis = {1 - layout.axis} "
+    warn(f"the logits in {folder} look transposed: they {why}. They are read with axis = {1 - layout.axis} "
         f"instead of {layout.axis}.\n  → Write axis = {1 - layout.axis} into the layout.")  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from snpe_tools.devices.shell import Frame
-from snpe_tools.devices.transports.transport import Stream, Transport
+from snpe_tools.devices.transports.transport import OneWireStream, Stream, Transport
 
 Sink = Callable[[bytes], None]
 _FIRST = 2
@@ -69,7 +69,7 @@ def converse(
             raise feeder.problem from None
         raise
     except BaseException:  # too late, Ctrl-C, or more output than was wanted: nothing is left running
-        _kill(transport, reader.group, patience)
+        _kill(transport, stream, reader.group, patience)
         raise
     finally:
         stream.close()
@@ -99,7 +99,7 @@ def _received(
             if time.monotonic() - heard < patience:
                 continue
             if time.monotonic() < deadline and feeder.sent == sent:
-                _ask(transport, patience)
+                _ask(transport, stream, patience)
             sent, heard = feeder.sent, time.monotonic()
             continue
         if not data:
@@ -108,33 +108,45 @@ def _received(
         yield data
 
 
-def _ask(transport: Transport, patience: float) -> None:
-    """Whether the device still answers: a command that does nothing.
+def _ask(transport: Transport, stream: Stream, patience: float) -> None:
+    """Whether the device still answers: itself on its only line, else a command that does nothing on another stream.
 
     Raises:
         ConnectionError: it does not.
     """
     try:
-        stream = transport.open(":", patience)
-        try:
-            stream.end()
-            while stream.receive(patience):
-                pass
-        finally:
-            stream.close()
+        if isinstance(stream, OneWireStream):
+            stream.ask(patience)
+        else:
+            _ask_beside(transport, patience)
     except TimeoutError as problem:
         raise ConnectionError(f"it has not answered for {2 * patience:.0f} seconds") from problem
 
 
-def _kill(transport: Transport, group: int, patience: float) -> None:
-    """End a script and all it started, as far as the device lets us."""
-    if group < _FIRST:
-        return
-    with contextlib.suppress(OSError):
-        stream = transport.open(f"kill -KILL -{group} || kill -KILL {group}", patience)
-        with contextlib.suppress(OSError):
-            stream.receive(patience)
+def _ask_beside(transport: Transport, patience: float) -> None:
+    stream = transport.open(":", patience)
+    try:
+        stream.end()
+        while stream.receive(patience):
+            pass
+    finally:
         stream.close()
+
+
+def _kill(transport: Transport, stream: Stream, group: int, patience: float) -> None:
+    """End a script and all it started, as far as the device lets us."""
+    with contextlib.suppress(OSError):
+        if isinstance(stream, OneWireStream):
+            stream.kill(patience)
+        elif group >= _FIRST:
+            _kill_beside(transport, group, patience)
+
+
+def _kill_beside(transport: Transport, group: int, patience: float) -> None:
+    stream = transport.open(f"kill -KILL -{group} || kill -KILL {group}", patience)
+    with contextlib.suppress(OSError):
+        stream.receive(patience)
+    stream.close()
 
 
 class _Reader:

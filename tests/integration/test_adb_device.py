@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
-from snpe_tools.devices import Device, Script, connect
+from snpe_tools.devices import Device, Script, Transport, connect
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.transfer import pull_folder
 from snpe_tools.devices.transports.adb_server import AttachedDevice, attached
+from snpe_tools.testing import TransportSuite
 from tests.adb_device import running
 from tests.adb_device.running import AdbDevice
 
@@ -52,12 +53,10 @@ def device(phone: AdbDevice) -> Device:
     return connect(phone.address, patience=PATIENCE)
 
 
-def test_a_command_has_its_output_and_its_exit_status(device: Device) -> None:
-    finished = device.run(Script("echo one; echo two >&2; cat; exit 3"), chunks=[b"three"])
-    assert (finished.status, sorted(finished.output.splitlines())) == (3, ["one", "three", "two"])
-    words = ["$(touch bad)", "a'b", "\n", ";", "ü", ""]
-    assert device.check(Script.of("printf '%s|' {} {} {} {} {} {}", *words)) == "".join(f"{word}|" for word in words)
-    assert device.run(Script("kill -9 $$")).ending == "killed by SIGKILL"
+class TestAdb(TransportSuite):
+    @pytest.fixture
+    def transport(self, device: Device) -> Transport:
+        return device.transport
 
 
 def test_files_travel_both_ways(device: Device, phone: AdbDevice, tmp_path: Path) -> None:

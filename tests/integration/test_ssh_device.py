@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
-from snpe_tools.devices import Device, Script, connect
+from snpe_tools.devices import Device, Script, Transport, connect
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.run_folder import run_folder
 from snpe_tools.devices.storage.transfer import pull_folder
+from snpe_tools.testing import TransportSuite
 from tests import sshd
 from tests.processes import ended, killed_by_time
 from tests.sshd import Sshd
@@ -42,12 +43,10 @@ def device(server: Sshd) -> Iterator[Device]:
         yield connected
 
 
-def test_a_command_has_its_output_and_its_exit_status(device: Device) -> None:
-    finished = device.run(Script("echo one; echo two >&2; cat; exit 3"), chunks=[b"three"])
-    assert (finished.status, finished.output) == (3, "one\ntwo\nthree")
-    words = ["$(touch bad)", "a'b", "\n", ";", "ü", ""]
-    assert device.check(Script.of("printf '%s|' {} {} {} {} {} {}", *words)) == "".join(f"{word}|" for word in words)
-    assert device.run(Script("kill -9 $$")).ending == "killed by SIGKILL"
+class TestSsh(TransportSuite):
+    @pytest.fixture
+    def transport(self, device: Device) -> Transport:
+        return device.transport
 
 
 def test_what_a_login_prints_is_not_what_a_command_prints(server: Sshd, tmp_path: Path) -> None:

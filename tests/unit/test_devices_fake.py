@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from snpe_tools.core.errors import DeviceError, DeviceLostError, InputError, StorageError, UsageError
 from snpe_tools.devices import Device, Script, connect
 from snpe_tools.devices.transports.fake import FakeTransport, Faults
-from snpe_tools.devices.transports.transport import Stream
-from tests.processes import ended, killed_by_time
 
 
 def _broken(tmp_path: Path, faults: Faults) -> Device:
@@ -122,18 +119,6 @@ def test_a_full_device_is_told_as_such(tmp_path: Path) -> None:
         _broken(tmp_path, Faults(space=10_240)).push(tmp_path / "a", "a")
 
 
-def test_an_interrupted_command_is_not_left_running(device: Device) -> None:
-    started: list[int] = []
-
-    def interrupt(line: str) -> None:
-        started.append(int(line))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        device.run(Script("sleep 3600 & echo $!; wait"), on_line=interrupt)
-    assert [ended(process) for process in started] == [True]
-
-
 def test_a_local_file_that_cannot_be_read_is_the_error(device: Device) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"a"
@@ -141,11 +126,6 @@ def test_a_local_file_that_cannot_be_read_is_the_error(device: Device) -> None:
 
     with pytest.raises(InputError, match="It is gone"):
         device.run(["cat"], chunks=chunks())
-
-
-def test_a_command_that_does_not_read_its_input_says_why_itself(device: Device) -> None:
-    finished = device.run(Script("echo no; exit 4"), chunks=[bytes(1 << 20)] * 8)
-    assert (finished.status, finished.output) == (4, "no\n")
 
 
 def test_of_long_output_the_end_is_kept(device: Device) -> None:
@@ -157,22 +137,3 @@ def test_of_long_output_the_end_is_kept(device: Device) -> None:
 def test_a_silent_device_is_a_lost_one(tmp_path: Path) -> None:
     with pytest.raises(DeviceLostError, match="has not answered"):
         Device(FakeTransport(tmp_path / "device", Faults(silent=True)), patience=0.2).run(["true"])
-
-
-class Answering(FakeTransport):
-    """It answers at once when it is asked whether it is there, and keeps that it was asked."""
-
-    def open(self, script: str, seconds: float) -> Stream:
-        if script != ":":
-            return super().open(script, seconds)
-        (self.folder / "asked").touch()
-        return Mock(spec=Stream, receive=Mock(return_value=b""))
-
-
-def test_silence_of_a_command_is_no_loss(tmp_path: Path) -> None:
-    device = Device(Answering(tmp_path), patience=0.1)
-    assert device.run(Script("until [ -f asked ]; do sleep 0.1; done; echo done")).output == "done\n"
-
-
-def test_a_command_that_takes_too_long_is_killed_with_all_it_started(device: Device) -> None:
-    assert [ended(process) for process in killed_by_time(device, shortest=0.5)] == [True]

@@ -1,12 +1,13 @@
 """What a way to a device has to offer: a shell script's standard input and output, and nothing else.
 
 Everything above (exit status, time-outs, files, resumption) is written once, over this. A transport of your own needs
-these two classes; `fake.py` is the shortest example.
+these two classes; `fake.py` is the shortest example, `one_wire.py` the base for a serial line, and
+`snpe_tools.testing.TransportSuite` the tests that it has to pass.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from snpe_tools.devices.transports.address import DeviceAddress
 
@@ -29,6 +30,25 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Let go of it, from any thread, at once; a blocked `send` or `receive` ends."""
+
+
+@runtime_checkable
+class OneWireStream(Stream, Protocol):
+    """A running script on a line that carries only one.
+
+    Where streams have these two methods, no second one is opened beside a running script: neither to hear whether the
+    device still answers, nor to kill what runs there.
+    """
+
+    def ask(self, seconds: float) -> None:
+        """Make sure that the device still answers. Called by the thread that receives; no output is lost.
+
+        Raises:
+            TimeoutError: no answer within `seconds`.
+        """
+
+    def kill(self, seconds: float) -> None:
+        """End the script and all it started, within `seconds`; harmless when it has ended."""
 
 
 class Transport(Protocol):

@@ -1,16 +1,18 @@
-"""Content from outside against the model of what it should be: what does not fit is told by its place."""
+"""What comes from outside, against what it should be: settings and documents by a model of them, names by a list."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from snpe_tools.core.errors import DataError, RecipeError
+from snpe_tools.core.errors import DataError, RecipeError, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
+Name = TypeVar("Name", bound=str)
+Value = TypeVar("Value")
 _UNKNOWN = "extra_forbidden"
 
 
@@ -75,3 +77,35 @@ def validated_json(kind: type[Model], text: bytes | str, what: str, hint: str = 
         return kind.model_validate_json(text)
     except ValidationError as problem:
         raise DataError(f"{what}: {first_fault(problem)}", hint) from problem
+
+
+def one_of(known: Iterable[Name], text: str, what: str) -> Name:
+    """The known name that `text` is.
+
+    Args:
+        what: says in the message what it should name.
+
+    Raises:
+        UsageError: it is none of them; the hint lists them.
+    """
+    names = list(known)
+    if text not in names:
+        raise UsageError(f"Unknown {what} {text!r}.", f"Known: {', '.join(names)}.")
+    return names[names.index(text)]
+
+
+def chosen(source: object, outputs: Mapping[str, Value], names: Iterable[str]) -> list[Value]:
+    """The outputs of a model that are asked for, each once, in the order of `names`.
+
+    Args:
+        source: the model, for the message.
+        outputs: all that it has, by name.
+
+    Raises:
+        UsageError: it has no output of such a name; the hint lists them.
+    """
+    asked = list(dict.fromkeys(names))
+    for name in asked:
+        if name not in outputs:
+            raise UsageError(f"{source} has no output {name!r}.", f"It has: {', '.join(outputs)}.")
+    return [outputs[name] for name in asked]

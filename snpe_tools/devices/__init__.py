@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from snpe_tools.core.errors import DeviceError, UsageError
+from snpe_tools.core.process import Finished
 from snpe_tools.devices.device import PATIENCE, Device
-from snpe_tools.devices.finished import Finished
 from snpe_tools.devices.shell import Script
 from snpe_tools.devices.transports.address import DeviceAddress, parse_addresses
 from snpe_tools.devices.transports.transport import Stream, Transport

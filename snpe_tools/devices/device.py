@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
-from snpe_tools.core.files import whole_file
+from snpe_tools.core.process import KEPT, Finished, Output
 from snpe_tools.core.progress import Advance, unwatched
-from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.conversation import OverTimeError, Sink, StoppedError, converse
-from snpe_tools.devices.finished import KEPT, Finished, Output
-from snpe_tools.devices.shell import Script, command_text
+from snpe_tools.devices.shell import Script, command_text, decimal
 from snpe_tools.devices.transports.address import DeviceAddress
 from snpe_tools.devices.transports.transport import Transport
 
@@ -22,7 +20,6 @@ PATIENCE = 20.0
 MINUTE = 60.0
 _ROOT = """if [ -w /data/local/tmp ]; then echo /data/local/tmp/snpe-tools
 else echo "${XDG_CACHE_HOME:-$HOME/.cache}/snpe-tools"; fi"""
-_PULLED = 1 << 30
 LISTED = 256 << 20
 """Characters that a list of files may have."""
 _CHUNK = 1 << 16
@@ -202,42 +199,6 @@ class Device:
         if (size := decimal(text)) is None:
             raise DeviceError(f"the size of {target} was answered with {text[:80]!r}.", address=str(self))
         return size
-
-    def pull(
-        self,
-        source: str,
-        target: Path,
-        advance: Advance = unwatched,
-        *,
-        limit: int = _PULLED,
-        timeout: float = 60 * MINUTE,
-    ) -> None:
-        """Read the file `source` into `target`, which appears when it is whole.
-
-        Args:
-            advance: told the number of bytes done.
-            limit: bytes that it may have.
-
-        Raises:
-            DeviceError: it is missing, too large, or cannot be read. Also see `run`.
-        """
-        size = self._size(source)
-        if size < 0:
-            raise DeviceError(f"{source} is missing there.", address=str(self))
-        if size > limit:
-            raise DeviceError(f"{source} has {size} bytes; at most {limit} were expected.", address=str(self))
-        with whole_file(target) as temporary, temporary.open("wb") as stream:
-
-            def take(data: bytes) -> None:
-                if stream.tell() + len(data) > size:
-                    raise DeviceError(f"{source} is longer than it was.", "Run it again.", address=str(self))
-                stream.write(data)
-                advance(len(data))
-
-            status = self.stream(Script.of("cat {}", source).text, sink=take, timeout=timeout)
-            got = stream.tell()
-            if status or got != size:
-                raise DeviceError(f"{source} cannot be read: {got} of {size} bytes.", address=str(self))
 
 
 def _read(source: Path, start: int, advance: Advance) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from snpe_tools.board.main import START
 from snpe_tools.core.errors import DeviceError
-from snpe_tools.devices.finished import Finished
+from snpe_tools.core.process import Finished
 from snpe_tools.toolchains.sdk.errors import explain
 
 _SHOWN = 8

@@ -1,4 +1,4 @@
-"""Text for a device's POSIX shell: quoting, and the marks that frame a script's output and carry its exit status.
+"""Text for a device's POSIX shell, and from it: quoting, numbers, and the marks around a script's output.
 
 A quoted word is what POSIX (Shell Command Language, 2.2.2) calls single-quotes: nothing in it has a meaning.
 """
@@ -103,3 +103,11 @@ def _may_begin(token: bytes, data: bytes) -> bool:
     if len(data) < len(token):
         return token.startswith(data)
     return data.startswith(token) and _BEGUN.fullmatch(data, len(token)) is not None
+
+
+def decimal(text: str, digits: int = 18) -> int | None:
+    """The number that `text` is; None when it has anything but the digits 0 to 9, or more of them than `digits`.
+
+    Eighteen are enough for every size of a file, and fit into 64 bits.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None

@@ -192,6 +192,14 @@ class Dlc:
         """Unmap the file; views of its weights must not be used afterwards."""
         self.container.close()
 
+    def cache_record(self, soc_name: str) -> str:
+        """The name of the record that was compiled for a SoC, `htp.cache.<soc>.<n>`; "" when there is none.
+
+        The emulator executes such a record as the device would, with the same bits as a graph compiled on the spot for
+        that SoC. It does not check for which SoC a record was compiled; `snpe_tools.qnn.graph` does.
+        """
+        return next((cache.record.name for cache in self.caches if cache.soc == soc_name), "")
+
     @property
     def is_quantized(self) -> bool:
         """Whether some tensor between the nodes is fixed-point."""

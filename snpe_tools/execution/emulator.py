@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import snpe_tools.dlc as dlc_format
-from snpe_tools.core.errors import DlcError, UsageError
 from snpe_tools.core.progress import progress, say
 from snpe_tools.core.raw_files import InputList, check_list, named, read_list, result_names
 from snpe_tools.core.socs import DEFAULT, Soc, check_fit
 from snpe_tools.core.tensor_spec import TensorSpec
+from snpe_tools.core.validation import chosen
 from snpe_tools.execution.engine import default_workers, execute
 from snpe_tools.execution.results import claim, locked, read_results
 from snpe_tools.execution.worker import Item, Job, Outcome
@@ -157,20 +157,14 @@ def _check(
         inputs = [tensor.spec for tensor in model.graph.inputs]
     check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
-    return inputs, [known[name] for name in dict.fromkeys(asked)]
+    return inputs, chosen(dlc, known, asked)
 
 
 def output_shape(dlc: Path, output: str) -> tuple[int, ...]:
     """The shape of one output.
 
     Raises:
-        DlcError: there is none of that name.
+        UsageError: there is none of that name.
     """
     with dlc_format.open(dlc) as model:
-        for tensor in model.graph.outputs:
-            if tensor.name == output:
-                return tensor.shape
-    raise DlcError(f"{dlc} has no output {output!r}.")
+        return chosen(dlc, {tensor.name: tensor.shape for tensor in model.graph.outputs}, [output])[0]

@@ -16,6 +16,7 @@ from snpe_tools.core.files import plain, whole_folder, write_text
 from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import InputList, check_list, flat_name, named, read_list, result_names
 from snpe_tools.core.socs import DEFAULT, Soc, check_fit
+from snpe_tools.core.validation import chosen
 from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
 from snpe_tools.devices.runtimes import DeviceJob, Timing
@@ -23,7 +24,6 @@ from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
 from snpe_tools.execution.device_results import DeviceOutputs, obtain
 from snpe_tools.execution.worker import count_not_finite
 from snpe_tools.inspection.targets import need_of
-from snpe_tools.qnn.cache import find_cache
 
 RECORD = "run.json"
 
@@ -211,14 +211,11 @@ def make_job(
         cache, recompile = (None, bool(model.caches)) if debug else (_cache(model, dlc.name, soc), False)
     check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
-    unknown = [output for output in asked if output not in known]
-    if unknown:
-        raise UsageError(f"{dlc} has no output {unknown[0]!r}.", f"It has: {', '.join(known)}.")
     return DeviceJob(
         dlc=dlc,
         graphs=graphs,
         inputs=inputs,
-        outputs=[known[output] for output in dict.fromkeys(asked)],
+        outputs=chosen(dlc, known, asked),
         all_outputs=[*known.values()],
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
@@ -232,7 +229,7 @@ def make_job(
 
 def _cache(model: dlc_format.Dlc, name: str, soc: Soc) -> tuple[int, int] | None:
     """Offset and bytes of the context that was compiled for a SoC; where there are others only, that is said."""
-    found = find_cache(model, soc.name)
+    found = model.cache_record(soc.name)
     if found:
         record = model.container.records[found]
         return record.offset, record.size

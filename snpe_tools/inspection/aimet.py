@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import DataError
 from snpe_tools.core.files import require_file
+from snpe_tools.core.validation import one_of
 from snpe_tools.dlc.model import Dlc, Tensor
 
 Version = Literal["1.0.0", "0.6.1"]

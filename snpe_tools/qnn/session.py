@@ -20,7 +20,6 @@ from snpe_tools.core.errors import DlcError, QnnError, TensorError
 from snpe_tools.core.socs import Soc
 from snpe_tools.core.tensor_spec import Array, Encoding, TensorSpec
 from snpe_tools.qnn import abi
-from snpe_tools.qnn.cache import find_cache
 from snpe_tools.qnn.graph import Buffer, Graph, OpenContext, compose, load_cache, read_dlc
 from snpe_tools.qnn.handles import Handles
 from snpe_tools.qnn.names import library_name, restore_names
@@ -88,7 +87,7 @@ class Session:
         return [], []
 
     def _load_cache(self) -> OpenContext | None:
-        record = find_cache(self._file, self.soc.name)
+        record = self._file.cache_record(self.soc.name)
         if not record:
             return None
         data = np.frombuffer(self._file.container.data(record), np.uint8)

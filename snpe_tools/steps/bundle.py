@@ -31,6 +31,7 @@ from snpe_tools.core.files import sha256, whole_file, whole_folder, write_text
 from snpe_tools.core.raw_files import flat_name, named, read_inputs, read_list
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.core.tensor_spec import Array, TensorSpec
+from snpe_tools.core.validation import chosen
 from snpe_tools.execution.emulator import run
 from snpe_tools.project.provenance import versions
 from snpe_tools.qnn.library import QAIRT_BUILD
@@ -130,10 +131,8 @@ def _emulated(dlc: Path, listed: Path, specs: Sequence[TensorSpec], soc: Soc) ->
 
 def _right(model: Path, listed: Path, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     found = onnx_outputs(model, listed, native=True)
-    missing = [spec.name for spec in specs if spec.name not in found]
-    if missing:
-        raise UsageError(f"{model} has no output {missing[0]!r}.", f"It has: {', '.join(found)}.")
-    return {spec.name: spec.to_native(found[spec.name]).ravel() for spec in specs}
+    arrays = chosen(model, found, [spec.name for spec in specs])
+    return {spec.name: spec.to_native(array).ravel() for spec, array in zip(specs, arrays, strict=True)}
 
 
 def _save(folder: Path, specs: Sequence[TensorSpec], arrays: Mapping[str, Array]) -> None:

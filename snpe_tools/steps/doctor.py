@@ -82,7 +82,7 @@ def _emulator() -> Finding:
     program = "from snpe_tools.qnn.library import htp_interface as h; print('QNN core API', h()[0].head.core_version)"
     finished = run([sys.executable, "-c", program], timeout=60)
     line = next((text for text in finished.output.splitlines() if text.startswith("QNN core API")), "")
-    if finished.code == 0 and line:
+    if finished.status == 0 and line:
         return Finding("HTP emulator", "ok", line)
     return Finding(
         "HTP emulator",
@@ -101,7 +101,7 @@ def _export() -> Finding:
         ],
         timeout=300,
     )
-    if finished.code == 0:
+    if finished.status == 0:
         return Finding("export", "ok", f"optimum, torch {finished.output.split()[-1]}")
     if importlib.util.find_spec("torchvision"):
         return Finding(

@@ -35,7 +35,7 @@ class Conversion:
     """A model to convert.
 
     Attributes:
-        onnx: what is converted: fixed shapes, int32 inputs, float or QDQ.
+        onnx: what is converted, in the scratch folder: fixed shapes, int32 inputs, float or QDQ.
         source: the user's own file, to name in errors.
         graph: name of the graph inside the DLC.
         inputs, outputs: the model's, in its order.

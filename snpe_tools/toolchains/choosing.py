@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.progress import say
+from snpe_tools.core.validation import one_of
 from snpe_tools.toolchains import Toolchain
 from snpe_tools.toolchains.sdk.versions import Family
 

@@ -22,7 +22,6 @@ from snpe_tools.devices.runtimes import OUTPUT, Call, DeviceJob, Fetched, wheel
 from snpe_tools.devices.runtimes.board import BoardRunner, pack_runner
 from snpe_tools.devices.runtimes.wheel import arm_libraries, x86_libraries
 from snpe_tools.execution.results import read_results
-from snpe_tools.qnn.cache import find_cache
 from tests.integration.conftest import Tiny
 
 WINDOWS = 3
@@ -42,7 +41,7 @@ def model(tiny: Callable[[str, str], Tiny]) -> Tiny:
 
 def task_of(dlc: Path, listed: Path, *, cached: bool = False) -> DeviceJob:
     with dlc_format.open(dlc) as opened:
-        record = opened.container.records[find_cache(opened, DEFAULT.name)] if cached else None
+        record = opened.container.records[opened.cache_record(DEFAULT.name)] if cached else None
         return DeviceJob(
             dlc=dlc,
             graphs=[graph.name for graph in opened.graphs],

@@ -297,7 +297,7 @@ def test_compiled_contexts_of_onnx_runtime_are_recognised(
 ) -> None:
     program = Path(__file__).parent / "compile_context.py"
     finished = run_process([sys.executable, program, make("bert", "w8a16").source, tmp_path / "c.onnx", socs])
-    assert finished.code == 0, finished.output
+    assert finished.status == 0, finished.output
     with pytest.raises(DlcError, match=r"an ONNX file with an EPContext node"):
         dlc.open(tmp_path / "c.onnx")
     with pytest.raises(DlcError, match=what):

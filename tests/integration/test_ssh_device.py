@@ -74,13 +74,6 @@ def test_a_login_that_runs_no_commands_is_told_in_its_own_words(server: Sshd, tm
         closed.stop()
 
 
-def test_a_file_travels_both_ways(device: Device, tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(os.urandom(5_000_000))
-    device.push(tmp_path / "a", f"{tmp_path}/it's; $(b)")
-    device.pull(f"{tmp_path}/it's; $(b)", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == (tmp_path / "a").read_bytes()
-
-
 def test_an_unknown_host_is_refused_and_the_command_that_adds_it_works(server: Sshd, tmp_path: Path) -> None:
     known = server.home / ".ssh" / "known_hosts"
     known.unlink()
@@ -191,17 +184,10 @@ def test_a_push_that_breaks_goes_on_where_it_stopped(server: Sshd, device: Devic
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
 
 
-def test_a_pull_that_breaks_leaves_nothing(server: Sshd, device: Device, tmp_path: Path) -> None:
+def test_output_that_breaks_off_is_no_whole_one(server: Sshd, device: Device, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(30_000_000))
-
-    def advance(count: int = 1, note: str = "") -> None:
-        assert count
-        assert not note
-        server.kill_sessions()
-
     with pytest.raises(DeviceLostError):
-        device.pull(f"{tmp_path}/a", tmp_path / "back", advance)
-    assert not (tmp_path / "back").exists()
+        device.stream(f"cat {tmp_path}/a", sink=lambda _data: server.kill_sessions(), timeout=60)
 
 
 @pytest.mark.parametrize("during", ["run", "push"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from snpe_tools.core.process import Finished
 from snpe_tools.devices.failures import failed, find_cause
-from snpe_tools.devices.finished import Finished
 
 OUR_NOTE = "graph: compiled, since its cache cannot be used: the cache was compiled for SoC 43"
 

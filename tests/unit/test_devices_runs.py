@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
 from snpe_tools.core.socs import BY_NAME
 from snpe_tools.devices import Device, Script
-from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.facts import Facts, parse_facts, read_facts
+from snpe_tools.devices.shell import decimal
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.collect import collect
 from snpe_tools.devices.storage.run_folder import run_folder
@@ -129,10 +129,11 @@ def test_a_file_that_is_a_folder_too_is_refused(transport: FakeTransport, tmp_pa
 
 @pytest.mark.parametrize("answer", ["9" * 5000, "٣", "-1", "1 2", ""])
 def test_a_size_that_is_none_is_refused(transport: FakeTransport, tmp_path: Path, answer: str) -> None:
-    (transport.folder / "a").write_bytes(b"xyz")
+    (tmp_path / "local").write_bytes(b"xyz")
+    (transport.folder / "a").write_bytes(b"xy")
     _tool(transport, "wc", f"echo '{answer}'")
     with pytest.raises(DeviceError, match="the size of a was answered with"):
-        Device(transport).pull("a", tmp_path / "back")
+        Device(transport).push(tmp_path / "local", "a")
 
 
 @given(st.text() | st.from_regex(r"[0-9]{1,30}", fullmatch=True))

@@ -27,7 +27,7 @@ def test_output_of_both_streams_arrives_in_order() -> None:
         "import sys; print('one', flush=True); print('two', file=sys.stderr, flush=True); print('three'); sys.exit(3)"
     )
     finished = run(_python(program), on_line=lines.append)
-    assert (finished.code, lines, finished.ending) == (3, ["one", "two", "three"], "exit code 3")
+    assert (finished.status, lines, finished.ending) == (3, ["one", "two", "three"], "exit status 3")
     assert finished.tail(2) == "\n    two\n    three"
 
 

@@ -19,7 +19,7 @@ from snpe_tools.toolchains.sdk import SdkTools
 from snpe_tools.toolchains.sdk.doctor import examine, missing_libraries
 from snpe_tools.toolchains.sdk.environment import VARIABLES, find_python, find_sdk, find_version
 from snpe_tools.toolchains.sdk.errors import explain
-from snpe_tools.toolchains.sdk.run import Condenser, ending, failure
+from snpe_tools.toolchains.sdk.run import Condenser, failure
 from snpe_tools.toolchains.sdk.versions import Version, dialect_of
 from tests.sdk_double.install import VERSIONS, install
 
@@ -231,7 +231,7 @@ def test_each_kind_of_warning_is_said_once(said: list[str]) -> None:
 
 
 def test_signals_are_named_whoever_reports_them() -> None:
-    assert ending(Finished((), -11, "")) == "killed by SIGSEGV"
-    assert ending(Finished((), 139, "")) == "exit code 139 (SIGSEGV)"
-    assert ending(Finished((), 137, "")) == "exit code 137 (SIGKILL)"
-    assert ending(Finished((), 2, "")) == "exit code 2"
+    assert Finished("", -11, "").ending == "killed by SIGSEGV"
+    assert Finished("", 139, "").ending == "killed by SIGSEGV"
+    assert Finished("", 137, "").ending == "killed by SIGKILL"
+    assert Finished("", 2, "").ending == "exit status 2"

@@ -80,7 +80,7 @@ def _stub(folder: Path, library: str) -> Path:
 
 def _zig(*arguments: str | Path) -> None:
     finished = run([sys.executable, "-m", "ziglang", *arguments], timeout=_SECONDS)
-    if finished.code:
+    if finished.status:
         raise SetupError(
             f"The native runner was not built: zig {arguments[0]} ended with {finished.ending}.{finished.tail()}",
             "Is ziglang installed? pip install ziglang",

@@ -17,11 +17,11 @@ import numpy as np
 from snpe_tools._version import __version__
 from snpe_tools.board.job import BoardJob
 from snpe_tools.board.main import RECORD
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import ExecutionError
 from snpe_tools.core.files import write_text
 from snpe_tools.core.raw_files import read_inputs
 from snpe_tools.core.tensor_spec import Array
+from snpe_tools.core.validation import one_of
 from snpe_tools.devices.runtimes import (
     LINUX_DSP,
     OUTPUT,

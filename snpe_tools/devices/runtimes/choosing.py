@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from snpe_tools.board.native import program
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import SetupError, UsageError
 from snpe_tools.core.socs import Soc
+from snpe_tools.core.validation import one_of
 from snpe_tools.devices.facts import Facts
 from snpe_tools.devices.runtimes import Runtime
 from snpe_tools.devices.runtimes.board import RUNNER, BoardRunner, pack_runner

@@ -48,7 +48,7 @@ def read_diagnostics(output: Path, root: Path) -> dict[str, float] | None:
         except SetupError as problem:
             say(f"  {logs[0].name} was not read: {problem.message}")
             return None
-        if finished.code or not table.is_file() or table.stat().st_size > _LARGEST:
+        if finished.status or not table.is_file() or table.stat().st_size > _LARGEST:
             say(f"  {logs[0].name} was not read: snpe-diagview ended with {finished.ending}.{finished.tail(3)}")
             return None
         return parse_table(table.read_text(encoding="utf-8", errors="replace"))

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.files import write_text
 from snpe_tools.core.tensor_spec import Array
+from snpe_tools.core.validation import one_of
 from snpe_tools.devices.runtimes import (
     ANDROID_DSP,
     LINUX_DSP,

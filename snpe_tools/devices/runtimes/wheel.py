@@ -79,7 +79,7 @@ def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     finished = run([*command, "--only-binary=:all:", *options, "--dest", folder, f"onnxruntime-qnn=={_VERSION}"])
     wheels = [*folder.glob("*.whl")]
-    if finished.code or len(wheels) != 1:
+    if finished.status or len(wheels) != 1:
         raise SetupError(
             f"The libraries for Linux boards could not be fetched.{finished.tail()}",
             f"On a machine with a network: {_BY_HAND}; unzip its libraries into {cache_folder()}"

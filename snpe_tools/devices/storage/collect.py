@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from snpe_tools.core.errors import UsageError
-from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.device import Device
-from snpe_tools.devices.shell import Script
+from snpe_tools.devices.shell import Script, decimal
 from snpe_tools.devices.storage.run_folder import USES
 
 _NAME = re.compile(r"(bundles|staging|runs)/([A-Za-z0-9._+-]{1,200})")

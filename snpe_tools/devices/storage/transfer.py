@@ -8,9 +8,8 @@ from pathlib import Path, PurePosixPath
 from snpe_tools.core.errors import DeviceError
 from snpe_tools.core.files import whole_folder
 from snpe_tools.core.progress import Advance, progress
-from snpe_tools.devices.answers import decimal
 from snpe_tools.devices.device import LISTED, MINUTE, Device
-from snpe_tools.devices.shell import Script
+from snpe_tools.devices.shell import Script, decimal
 from snpe_tools.devices.storage.manifest import MANIFEST, SHA, Entry, Manifest, parse_listing
 from snpe_tools.devices.storage.splitter import Expected, Splitter
 from snpe_tools.devices.storage.tar_stream import pack

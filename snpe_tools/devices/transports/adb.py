@@ -32,7 +32,6 @@ class AdbTransport:
 
     def __init__(self, address: DeviceAddress, patience: float) -> None:
         self._address = DeviceAddress("adb", ready(address, patience))
-        self._patience = patience
         features = request(f"host-serial:{self._address.target}:features", patience)
         if "shell_v2" not in features.split(","):
             raise DeviceError("its ADB is too old.", "Android 7 or newer is needed.", address=str(self._address))

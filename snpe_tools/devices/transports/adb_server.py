@@ -160,7 +160,7 @@ def _start(client: AdbClient) -> None:
     from adbutils import adb_path
 
     finished = run([adb_path(), "start-server"], timeout=_STARTING)
-    if finished.code and not _listens(client):  # another process may have started it at the same time
+    if finished.status and not _listens(client):  # another process may have started it at the same time
         raise SetupError(f"The ADB server cannot be started.{finished.tail()}", "adb start-server shows why.")
 
 

@@ -15,13 +15,13 @@ from itertools import cycle
 from pathlib import Path
 
 from snpe_tools._version import __version__
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import ExecutionError, UsageError
 from snpe_tools.core.files import storage_errors
 from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import InputList, nested_name, read_list, result_names
 from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.core.tensor_spec import TensorSpec
+from snpe_tools.core.validation import one_of
 from snpe_tools.dlc.edit.outputs import tap
 from snpe_tools.execution.emulator import Tally, perform
 from snpe_tools.execution.net_run.profile import Profile, write_profile

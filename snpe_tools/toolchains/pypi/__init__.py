@@ -52,7 +52,7 @@ class PyPI:
         check_runtime()
         finished = run([sys.executable, "-m", "snpe_tools.toolchains.pypi.dump", job.onnx, folder, str(job.soc.id)])
         written = list(folder.glob("*.dlc"))
-        if finished.code or len(written) != 1:
+        if finished.status or len(written) != 1:
             raise _explain(finished, written, job)
         rename_graph(written[0], job.graph)
         return NewDlc(written[0])

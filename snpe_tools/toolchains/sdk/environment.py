@@ -176,7 +176,7 @@ def _statements(root: Path) -> Iterator[tuple[str, str]]:
     for tool in _VERSION_TOOLS:
         if (tools_folder(root) / tool).is_file():
             finished = run([tools_folder(root) / tool, "--version"], environment=libraries, timeout=_SECONDS)
-            yield f"{tool} --version", "" if finished.code else finished.output
+            yield f"{tool} --version", "" if finished.status else finished.output
     yield "folder name", root.resolve().name
 
 
@@ -212,4 +212,4 @@ def python_version(command: str) -> str:
     except SetupError:
         return ""
     said = re.search(r"^python (\d+\.\d+)$", finished.output, re.MULTILINE)
-    return said[1] if said and finished.code == 0 else ""
+    return said[1] if said and finished.status == 0 else ""

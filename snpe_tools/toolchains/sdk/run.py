@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,7 +20,6 @@ from snpe_tools.toolchains.sdk.errors import complaints, explain
 _WORTH_SAYING = re.compile(r"WARN|ERROR|FATAL|Run Summary|:\s+(?:Success|Fail)|Traceback")
 _VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"|\S*/\S*")
 _MOST_KINDS = 12
-_SIGNALLED = 128
 
 
 def new_log(target: Path) -> Path:
@@ -78,9 +76,9 @@ def run_tool(sdk: Sdk, command: Command, folder: Path, log: Path) -> Finished:
         finished = run(
             arguments, cwd=folder, environment=sdk.environment, on_line=lambda line: _take(line, stream, condenser)
         )
-        stream.write(f"[{ending(finished)}]\n\n")
+        stream.write(f"[{finished.ending}]\n\n")
     more = f"; {condenser.hidden} more lines of such kinds" if condenser.hidden else ""
-    say(f"  {command.tool}: {ending(finished)}, {time.perf_counter() - started:.1f} s{more}; log: {log}")
+    say(f"  {command.tool}: {finished.ending}, {time.perf_counter() - started:.1f} s{more}; log: {log}")
     _require_success(finished, command, folder, log)
     return finished
 
@@ -91,18 +89,10 @@ def _take(line: str, stream: TextIO, condenser: Condenser) -> None:
     condenser.take(line)
 
 
-def ending(finished: Finished) -> str:
-    """How a tool ended, in words; a shell script around it reports a signal as 128 and its number."""
-    number = finished.code - _SIGNALLED
-    if number in set(signal.Signals):
-        return f"exit code {finished.code} ({signal.Signals(number).name})"
-    return finished.ending
-
-
 def _require_success(finished: Finished, command: Command, folder: Path, log: Path) -> None:
     made = folder / command.output
-    if finished.code:
-        raise failure(f"{command.tool} ended with {ending(finished)}{_stage(finished)}.", finished.output, log)
+    if finished.status:
+        raise failure(f"{command.tool} ended with {finished.ending}{_stage(finished)}.", finished.output, log)
     if not made.is_file():
         raise failure(f"{command.tool} reported success, and wrote no {command.output}.", finished.output, log)
     if not made.stat().st_size:

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import SetupError
+from snpe_tools.core.validation import one_of
 
 Family = Literal["snpe", "qairt"]
 FAMILIES: tuple[Family, ...] = ("snpe", "qairt")

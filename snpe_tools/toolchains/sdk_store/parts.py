@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from snpe_tools.core.choices import one_of
 from snpe_tools.core.errors import UsageError
+from snpe_tools.core.validation import one_of
 
 ANDROID, LINUX, CONVERTERS, ALL = "android", "linux", "converters", "all"
 _RUNTIME = (

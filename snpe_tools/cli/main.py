@@ -16,6 +16,7 @@ from snpe_tools._version import __version__
 from snpe_tools.cli import (
     compare,
     devices,
+    estimating,
     flow,
     inspect,
     net_run,
@@ -63,6 +64,7 @@ for command in (
     steps.prepare,
     steps.run,
     compare.compare,
+    estimating.estimate,
     inspect.info,
     inspect.diff,
     inspect.encodings,

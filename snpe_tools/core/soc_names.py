@@ -21,11 +21,11 @@ DEVICES = {
     "sxr2230p": ("Meta Quest 3", "Meta Quest 3S"),
     "sm8550": ("Galaxy S23", "Galaxy S23 Ultra", "Galaxy Z Fold5", "Galaxy Z Flip5", "OnePlus 11", "Xiaomi 13"),
     "sc8380xp": ("X Elite", "X Plus", "Surface Laptop 7", "Surface Pro 11"),
-    "qcs9100": ("IQ-9 EVK",),
-    "qcs8300": ("IQ-8 EVK",),
+    "qcs9100": ("IQ-9 EVK", "Dragonwing IQ-9075"),
+    "qcs8300": ("IQ-8 EVK", "Dragonwing IQ-8275", "Arduino VENTUNO Q"),
     "sm8650": ("Galaxy S24", "Galaxy S24 Ultra", "Galaxy Z Fold6", "Galaxy Z Flip6", "OnePlus 12", "Xiaomi 14"),
     "sm8750": ("Galaxy S25", "Galaxy S25 Ultra", "OnePlus 13", "Xiaomi 15"),
-    "sm8850": ("OnePlus 15", "Xiaomi 17"),
+    "sm8850": ("Galaxy S26", "OnePlus 15", "Xiaomi 17"),
     "sm8845": ("OnePlus 15R",),
     "sc8480xp": ("X2 Elite",),
 }
@@ -33,7 +33,7 @@ DEVICES = {
 ALSO = {
     "qcm6490": "qcs6490", "sc7280": "qcs6490", "qcm8550": "qcs8550", "x1e80100": "sc8380xp", "x1e78100": "sc8380xp",
     "x1p42100": "sc8380xp", "sa8775p": "qcs9100", "sc8280xp": "sc8280x", "sa8295p": "sa8295", "sa8540p": "sa8540",
-    "sa8255p": "sa8255", "sa8797p": "sa8797",
+    "sa8255p": "sa8255", "sa8797p": "sa8797", "qcs9075": "qcs9100", "qcs8275": "qcs8300",
 }  # fmt: skip
 """Names that a device gives itself, where the offline compiler has another for the same HTP."""
 REGIONAL = {"galaxys21", "galaxys22", "galaxys24"}

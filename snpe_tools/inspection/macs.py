@@ -24,7 +24,7 @@ _CONVOLUTIONS = {
 }  # fmt: skip
 _TRANSPOSED = {"TransposeConv1d", "TransposeConv2d", "TransposeConv3d", "Deconvolution"}
 _WITHOUT = {
-    "ArgMax", "Argmax", "Argmin", "Batchnorm", "BatchToSpace", "Cast", "ChannelShuffle", "Concat", "Convert",
+    "Arg", "ArgMax", "Argmax", "Argmin", "Batchnorm", "BatchToSpace", "Cast", "ChannelShuffle", "Concat", "Convert",
     "CropAndResize", "CumulativeSum", "DepthToSpace", "Dequantize", "Eltwise_Binary", "Eltwise_Ternary",
     "Eltwise_Unary", "ElementWiseAbs", "ElementWiseNeuron", "ElementwiseBinaryOp", "ElementwiseOp",
     "ElementwiseUnaryOp", "ExpandDims", "Gather", "GatherElements", "GatherNd", "GroupNorm", "Identity", "Input",

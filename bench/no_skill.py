@@ -18,7 +18,7 @@ import numpy as np
 
 from snpe_tools.tasks.question_answering.metrics import evaluate
 from snpe_tools.tasks.question_answering.squad import Question, load_questions
-from snpe_tools.training.corpus import load_corpus
+from snpe_tools.tasks.question_answering.training.corpus import load_corpus
 
 SAMPLE, FIRST, LONGEST = 500, range(0, 60, 2), (1, 2, 3, 5, 8, 12, 20, 40)
 Guess = Callable[[str], str]

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from snpe_tools.execution.onnx_cpu import run_onnx
 from snpe_tools.tasks.question_answering.answers import find_answers
 from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
-from snpe_tools.tasks.question_answering.inference import run_onnx
+from snpe_tools.tasks.question_answering.logits import LOGITS, both_logits
 from snpe_tools.tasks.question_answering.metrics import evaluate
 from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, Question, load_questions
 
@@ -30,8 +31,8 @@ MODEL = Path(__file__).parents[1] / "Models" / "minilm-qa"
 
 def ours(questions: Sequence[Question]) -> list[str]:
     windows = make_windows(questions, load_tokenizer(MODEL / "minilm-qa.tokenizer.json"))
-    logits = run_onnx(MODEL / "minilm-qa.dynamic.onnx", windows)
-    return [answer.text for answer in find_answers(logits.start, logits.end, windows)]
+    logits = both_logits(run_onnx(MODEL / "minilm-qa.dynamic.onnx", windows, LOGITS))
+    return [answer.text for answer in find_answers(*logits, windows)]
 
 
 def make_pipeline(name: str, folder: Path) -> Any:  # noqa: ANN401

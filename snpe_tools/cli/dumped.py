@@ -38,11 +38,12 @@ def score_dumped(
         layout=layout,
         length=length,
         data=data,
-        questions=questions,
+        examples=questions,
         max_drop=max_drop,
     )
     _show(scores)
-    finish({"dataset": data or "shipped", "stages": scores.as_dicts(), "pairs": scores.pairs}, as_json=as_json)
+    pairs = [pair.as_dict(scores.words.examples) for pair in scores.pairs]
+    finish({"dataset": data or "shipped", "stages": scores.as_dicts(), "pairs": pairs}, as_json=as_json)
     scores.check()
 
 
@@ -68,69 +69,65 @@ def _tokenizer_and_length(chosen: Chosen) -> tuple[Path | None, int]:
 def score_predicted(file: Path, data: str, questions: int, *, as_json: bool) -> None:
     """Score a prediction file as the official SQuAD script does."""
     from snpe_tools.scoring.significance import interval
-    from snpe_tools.tasks.question_answering.prediction_file import load_predictions, score_predictions
-    from snpe_tools.tasks.question_answering.squad import evaluation_file, load_questions
+    from snpe_tools.tasks import find_task
 
-    asked = load_questions(evaluation_file(data))[: questions or None]
-    found = score_predictions(asked, load_predictions(file))
-    ends = interval(found.f1_each)
-    row = (str(len(asked)), f"{found.f1:.3f}", "{:.1f} … {:.1f}".format(*ends), f"{found.em:.3f}",
-           str(len(found.missing)), str(len(found.unknown)))  # fmt: skip
-    table(("questions", "F1", "95 % interval", "EM", "without prediction", "of other questions"), [row])
-    say(f"By the rules of SQuAD {'v2.0' if found.v2 else 'v1.1'}.{_missing(found.missing)}")
+    task = find_task()
+    asked = task.load(task.find(data))[: questions or None]
+    found = task.dumps().score_predictions(asked, file)
+    metric, words, others = task.metric, task.words, found.score.others
+    ends = interval(found.score.each)
+    counts = str(len(found.missing)), str(len(found.unknown))
+    values = [f"{score.value:.3f}" for score in (found.score, *others.values())]
+    row = (str(len(asked)), values[0], "{:.1f} … {:.1f}".format(*ends), *values[1:], *counts)
+    columns = (words.examples, metric.label, "95 % interval", *(key.upper() for key in others), "without prediction",
+               f"of other {words.examples}")  # fmt: skip
+    table(columns, [row])
+    say(f"By the rules of {found.rules}.{_missing(found.missing, words.examples)}")
     finish(
         {
             "dataset": data or "shipped",
             "predictions": file,
-            "questions": len(asked),
-            "f1": found.f1,
-            "f1_interval": ends,
-            "em": found.em,
+            words.examples: len(asked),
+            metric.key: found.score.value,
+            f"{metric.key}_interval": ends,
+            **{key: other.value for key, other in others.items()},
             "missing": found.missing,
             "unknown": found.unknown,
-            "rules": "2.0" if found.v2 else "1.1",
+            "rules": found.rules.rpartition("v")[2],
         },
         as_json=as_json,
     )
 
 
-def _missing(ids: Sequence[str]) -> str:
+def _missing(ids: Sequence[str], examples: str) -> str:
     if not ids:
         return ""
     more = f" and {len(ids) - _NAMED} more (--json lists all)" if len(ids) > _NAMED else ""
-    return f" {len(ids)} questions have no prediction and count 0: {', '.join(ids[:_NAMED])}{more}."
+    return f" {len(ids)} {examples} have no prediction and count 0: {', '.join(ids[:_NAMED])}{more}."
 
 
 def _show(scores: Scores) -> None:
-    first = scores.stages[0].stage
-    columns = (
-        "logits",
-        "questions",
-        "F1",
-        "95 % interval",
-        "over ties",
-        "EM",
-        "same answers",
-        "p",
-        "SQNR dB",
-        "NaN/Inf",
-    )
+    first, label, words = scores.runners[0].runner, scores.metric.label, scores.words
+    others = [key.upper() for key in scores.runners[0].others]
+    columns = ("logits", words.examples, label, "95 % interval", "over ties", *others, f"same {words.predictions}", "p",
+               "SQNR dB", "NaN/Inf")  # fmt: skip
     chance = {pair.second: f"{pair.p_value:.2f}" for pair in scores.pairs if pair.first == first}
     rows = [
         (
-            row.stage,
-            str(row.questions),
-            f"{row.f1:.2f}",
-            "{:.1f} … {:.1f}".format(*row.f1_interval),
-            "{:.2f} … {:.2f}".format(*row.f1_ties),
-            f"{row.em:.2f}",
+            row.runner,
+            str(row.examples),
+            f"{row.score:.2f}",
+            "{:.1f} … {:.1f}".format(*row.interval),
+            "{:.2f} … {:.2f}".format(*row.ties),
+            *(f"{value:.2f}" for value in row.others.values()),
             f"{row.same:.1f} %",
-            chance.get(row.stage, ""),
+            chance.get(row.runner, ""),
             decibel(row.sqnr_db),
             str(row.not_finite),
         )
-        for row in scores.stages
+        for row in scores.runners
     ]
     table(columns, rows)
     if len(rows) > 1:
-        say(f"Same answers, SQNR and p (chance of as large a difference of F1 by luck): against {first}.")
+        what = f"Same {words.predictions}, SQNR and p (chance of as large a difference of {label} by luck)"
+        say(f"{what}: against {first}.")

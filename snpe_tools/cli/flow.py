@@ -29,13 +29,14 @@ def build(
 ) -> None:
     """Checkpoint → DLC with HTP caches. Only what is out of date is made again."""
     from snpe_tools import build as run_build
-    from snpe_tools.tasks.question_answering.squad import evaluation_file
+    from snpe_tools.tasks import find_task
 
     recipe, root = chosen.recipe(), chosen.root
+    evaluation = find_task(recipe.task).find(data)
     if dry_run:
-        _show_commands(recipe, root, evaluation_file(data), as_json=as_json)
+        _show_commands(recipe, root, evaluation, as_json=as_json)
         return
-    done = run_build(recipe, root, evaluation=evaluation_file(data))
+    done = run_build(recipe, root, evaluation=evaluation)
     _show_artefacts(done, chosen, data)
     finish({"model": recipe.name, "artefacts": done}, as_json=as_json)
 

@@ -34,7 +34,9 @@ def report(
 
 
 def explain(
-    question: Annotated[str, typer.Argument(help="The question's id, as in the data.", show_default=False)],
+    example: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="The question's id, as in the data.", show_default=False)
+    ],
     model: options.Model = DEFAULT_MODEL,
     root: options.Root = Path(),
     as_json: options.Json = False,
@@ -42,18 +44,20 @@ def explain(
     """One question through every stage. As the last scores have it."""
     from snpe_tools import explain as run_explain
 
-    found = run_explain(question, model, root)
-    say(f"{found.question}\n\n{found.passage}\n\naccepted: {' | '.join(found.gold) or '(no answer)'}\n")
-    columns = ("stage", "answer", "start + end logit", "against float", "F1", "EM", "tied with")
+    found = run_explain(example, model, root)
+    words, nothing = found.words, f"(no {found.words.prediction})"
+    say(f"{found.shown}\n\naccepted: {' | '.join(found.gold) or nothing}\n")
+    others = [key.upper() for key in found.rows[0].record.others]
+    columns = ("stage", words.prediction, words.confidence, "against float", found.metric.label, *others, "tied with")
     rows = [
         (
-            row.stage,
-            row.given.text or "(no answer)",
-            "none finite" if row.given.score is None else f"{row.given.score:.4f}",
+            row.runner,
+            row.record.text or nothing,
+            "none finite" if row.record.confidence is None else f"{row.record.confidence:.4f}",
             "" if row.shift is None else f"{row.shift:+.4f}",
-            f"{row.given.f1:.0f}",
-            f"{row.given.em:.0f}",
-            " | ".join(row.given.tied),
+            f"{row.record.score:.0f}",
+            *(f"{value:.0f}" for value in row.record.others.values()),
+            " | ".join(row.record.tied),
         )
         for row in found.rows
     ]

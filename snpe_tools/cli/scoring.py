@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
-    from snpe_tools.scoring.gate import StageScore
+    from snpe_tools.scoring.gate import RunnerScore, Scores
     from snpe_tools.scoring.significance import Pair
     from snpe_tools.steps.score import Scored
 
@@ -74,7 +75,7 @@ def score(
         chosen.recipe(),
         chosen.root,
         data=data,
-        questions=count,
+        examples=count,
         max_drop=max_drop,
         workers=workers,
         targets=targets,
@@ -96,16 +97,19 @@ def _check_source(logits: list[Path] | None, predictions: Path | None, device: s
 
 
 def _show_scores(scored: Scored) -> None:
-    document = scored.document
-    from snpe_tools.scoring.evaluate import FLOAT_STAGE
+    document, scores = scored.document, scored.scores
+    from snpe_tools.scoring.evaluate import FLOAT_RUNNER
 
-    say(f"\n{document['model']}, {document['precision']}, {document['questions']} questions of {document['dataset']}")
-    columns = ("stage", "questions", "F1", "95 % interval", "EM", "float F1", "difference is", "likely change",
-               "same answers", "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
-    verdicts = {pair.second: _verdict(pair) for pair in scored.scores.pairs if pair.first == FLOAT_STAGE}
-    rows = [_score_row(stage, verdicts.get(stage.stage, "")) for stage in scored.scores.stages]
+    label, words = scores.metric.label, scores.words
+    asked = f"{document['examples']} {words.examples} of {document['dataset']}"
+    say(f"\n{document['model']}, {document['precision']}, {asked}")
+    others = [key.upper() for key in scores.runners[0].others]
+    columns = ("stage", words.examples, label, "95 % interval", *others, f"float {label}", "difference is",
+               "likely change", f"same {words.predictions}", "SQNR dB", "NaN/Inf", "s/inference")  # fmt: skip
+    verdicts = {pair.second: _verdict(pair) for pair in scores.pairs if pair.first == FLOAT_RUNNER}
+    rows = [_score_row(row, verdicts.get(row.runner, "")) for row in scores.runners]
     nothing = ("failed", *["-"] * (len(columns) - 2))
-    table(columns, [*rows, *((lost.stage, *nothing) for lost in scored.scores.lost)])
+    table(columns, [*rows, *((failed.runner, *nothing) for failed in scores.failed_runners)])
     say(_explain(scored))
 
 
@@ -115,37 +119,40 @@ def _verdict(pair: Pair) -> str:
     return f"{'real' if pair.is_news else 'maybe luck'} (p {pair.p_value:.2f})"
 
 
-def _score_row(stage: StageScore, verdict: str) -> tuple[str, ...]:
+def _score_row(row: RunnerScore, verdict: str) -> tuple[str, ...]:
     return (
-        stage.stage,
-        str(stage.questions),
-        f"{stage.f1:.2f}",
-        "{:.1f} … {:.1f}".format(*stage.f1_interval),
-        f"{stage.em:.2f}",
-        f"{stage.float_f1:.2f}",
+        row.runner,
+        str(row.examples),
+        f"{row.score:.2f}",
+        "{:.1f} … {:.1f}".format(*row.interval),
+        *(f"{value:.2f}" for value in row.others.values()),
+        f"{row.float_score:.2f}",
         verdict,
-        _likely(stage) if verdict else "",
-        f"{stage.same:.1f} %",
-        decibel(stage.sqnr_db),
-        str(stage.not_finite),
-        seconds(stage.seconds),
+        _likely(row) if verdict else "",
+        f"{row.same:.1f} %",
+        decibel(row.sqnr_db),
+        str(row.not_finite),
+        seconds(row.seconds),
     )
 
 
-def _likely(stage: StageScore) -> str:
-    low, high = stage.likely_interval
-    return f"{stage.likely_change:+.2f} ± {(high - low) / 2:.2f}"
+def _likely(row: RunnerScore) -> str:
+    if math.isnan(row.likely_change):
+        return "-"
+    low, high = row.likely_interval
+    return f"{row.likely_change:+.2f} ± {(high - low) / 2:.2f}"
 
 
-def _but(scored: Scored) -> str:
-    return ", luck aside" if scored.scores.undecided else ""
+def _but(scores: Scores) -> str:
+    return ", luck aside" if scores.undecided else ""
 
 
-def _ties(stage: StageScore) -> str:
-    low, high = stage.f1_ties
+def _ties(row: RunnerScore, scores: Scores) -> str:
+    words, label = scores.words, scores.metric.label
+    low, high = row.ties
     return (
-        f"{stage.stage}: spans of equal score; the rule (earlier window, earlier start, shorter span) gives "
-        f"F1 {stage.f1:.2f}, others {low:.2f} to {high:.2f}."
+        f"{row.runner}: {words.ties}; the rule ({words.tie_rule}) gives {label} {row.score:.2f}, "
+        f"others {low:.2f} to {high:.2f}."
     )
 
 
@@ -158,28 +165,33 @@ def _device(made: Mapping[str, Any]) -> str:
 
 
 def _explain(scored: Scored) -> str:
-    fewest = min(scored.scores.stages, key=lambda stage: stage.questions)
+    scores = scored.scores
+    label, words = scores.metric.label, scores.words
+    fewest = min(scores.runners, key=lambda row: row.examples)
     lines = [
-        "95 % interval: where F1 would lie with other questions of the kind.",
+        f"95 % interval: where {label} would lie with other {words.examples} of the kind.",
         "maybe luck: a difference from float as large comes about by chance in more than 1 of 20 trials.",
-        "likely change: of F1 against float, each good span counted by its probability; a third of the luck of F1.",
-        "float F1: of onnx-float on the same questions. Emulator seconds say nothing about a device.",
+        (
+            f"likely change: of {label} against float, each good {words.choice} counted by its probability; "
+            f"a third of the luck of {label}."
+        ),
+        f"float {label}: of onnx-float on the same {words.examples}. Emulator seconds say nothing about a device.",
     ]
     lines += [_device(made) for made in scored.document["devices"]]
-    lines += [f"{lost.stage}: {lost.error}" for lost in scored.scores.lost]
-    lines += [_ties(stage) for stage in scored.scores.stages if stage.f1_ties[0] < stage.f1_ties[1]]
-    if fewest.questions < scored.document["questions"]:
+    lines += [f"{failed.runner}: {failed.error}" for failed in scores.failed_runners]
+    lines += [_ties(row, scores) for row in scores.runners if row.ties[0] < row.ties[1]]
+    if fewest.examples < scored.document["examples"]:
         lines.append(
-            f"The emulator is asked a fixed, evenly spread sample; of {fewest.questions} questions one is worth "
-            f"{100 / fewest.questions:.1f} F1. QUESTIONS=N or all asks every stage the same number."
+            f"The emulator is asked a fixed, evenly spread sample; of {fewest.examples} {words.examples} one is worth "
+            f"{100 / fewest.examples:.1f} {label}. QUESTIONS=N or all asks every stage the same number."
         )
     lines += [
-        f"{stage.stage}: {stage.drop:.2f} F1 below float on a sample of {stage.questions}, which may be luck: "
+        f"{row.runner}: {scores.drop(row):.2f} {label} below float on a sample of {row.examples}, which may be luck: "
         "QUESTIONS=100 decides."
-        for stage in scored.scores.undecided
+        for row in scores.undecided
     ]
     if scored.document["passed"]:
         lines.append(
-            f"Passed: no stage lost more than {scored.scores.max_drop:g} F1{_but(scored)}. Written to {scored.file}."
+            f"Passed: no stage lost more than {scores.max_drop:g} {label}{_but(scores)}. Written to {scored.file}."
         )
     return "\n".join(lines)

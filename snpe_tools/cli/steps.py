@@ -32,7 +32,7 @@ def export(
     for constant in made.mask_constants:
         say(f"  mask: {constant} → {mask_value:g}")
     say(
-        f"{made.onnx}: {made.questions_checked} of {made.questions_checked} answers equal the checkpoint's; "
+        f"{made.onnx}: {made.examples_checked} of {made.examples_checked} answers equal the checkpoint's; "
         f"logits differ by {made.largest_difference:.1e} at most."
     )
     finish(made, as_json=as_json)
@@ -72,12 +72,13 @@ def inputs(
 ) -> None:
     """Questions → raw files and list.txt. As the SNPE tools read them."""
     from snpe_tools import inputs as run_inputs
-    from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, evaluation_file, load_questions
+    from snpe_tools.tasks import find_task
 
-    questions = load_questions(SHIPPED_CALIBRATION if calibration and not data else evaluation_file(data))
-    made = run_inputs(model, questions, tokenizer, output, limit=limit, for_calibration=calibration, native=native)
-    say(f"{made.list_file}: {len(made.windows)} windows, {size(made.bytes)}.")
-    finish({"list": made.list_file, "windows": len(made.windows), "bytes": made.bytes}, as_json=as_json)
+    chosen = find_task()
+    examples = chosen.load(chosen.calibration if calibration and not data else chosen.find(data))
+    made = run_inputs(model, examples, tokenizer, output, limit=limit, for_calibration=calibration, native=native)
+    say(f"{made.list_file}: {len(made.batch)} windows, {size(made.bytes)}.")
+    finish({"list": made.list_file, "windows": len(made.batch), "bytes": made.bytes}, as_json=as_json)
 
 
 def quantize(

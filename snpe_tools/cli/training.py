@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish
 from snpe_tools.core.progress import say
-
-if TYPE_CHECKING:
-    from snpe_tools.steps.train import TrainResult
 
 Lessons = Annotated[
     Path, typer.Option(help="Questions to learn from: SQuAD JSON, or rows (.jsonl, .jsonl.xz).", show_default=False)
@@ -53,13 +50,13 @@ def train(
     """Fine-tune a checkpoint on questions. Scores what it made; a killed run goes on with the same result."""
     given = locals()
     from snpe_tools import train as run_train
-    from snpe_tools.tasks.question_answering.squad import evaluation_file
-    from snpe_tools.training.settings import TrainingSettings, load_settings
+    from snpe_tools.tasks import find_task
 
-    chosen = {key: value for key, value in given.items() if key in TrainingSettings.model_fields}
-    settings = load_settings(recipe, chosen | {"compile": compile_})
-    made = run_train(settings, data, output, evaluation=evaluation_file(evaluation), restart=restart)
-    _show(made)
+    task = find_task()
+    settings = task.trainer().settings(recipe, given | {"compile": compile_})
+    made = run_train(settings, data, output, evaluation=task.find(evaluation), restart=restart)
+    say(str(made))
+    _say_next(made.checkpoint)
     finish(made, as_json=as_json)
 
 
@@ -83,16 +80,13 @@ def distill(
 ) -> None:
     """Teach a MobileBERT to answer as a larger model does. Scores what it made; a killed run goes on."""
     from snpe_tools import distill as run_distill
-    from snpe_tools.tasks.question_answering.squad import evaluation_file
-    from snpe_tools.training.distill_settings import load_distill_settings
+    from snpe_tools.tasks import find_task
 
+    task = find_task()
     chosen = {"teacher": teacher, "share": share, "precision": precision, "seed": seed, "compile": compile_}
-    settings = load_distill_settings(recipe, chosen)
-    made = run_distill(settings, data, text, output, evaluation=evaluation_file(evaluation), restart=restart)
-    say(
-        f"{made.checkpoint}: {made.parameters / 1e6:.1f} M parameters, F1 {made.f1:.2f}, EM {made.em:.2f} on "
-        f"{made.evaluated} questions; teacher F1 {made.teacher_f1:.2f}; {made.seconds / 60:.1f} min."
-    )
+    settings = task.trainer().distill_settings(recipe, chosen)
+    made = run_distill(settings, data, text, output, evaluation=task.find(evaluation), restart=restart)
+    say(str(made))
     _say_next(made.checkpoint)
     finish(made, as_json=as_json)
 
@@ -131,31 +125,24 @@ def qat(
     from snpe_tools.core.precision import Precision
     from snpe_tools.quantization.plan import load_plan
     from snpe_tools.quantization.simulator import QuantizationOptions
-    from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, evaluation_file
-    from snpe_tools.training.settings import imitation_settings
+    from snpe_tools.tasks import find_task
 
-    chosen = {"epochs": epochs, "questions": questions, "learning_rate": learning_rate, "batch_size": batch_size}
-    settings = imitation_settings(model, recipe, chosen | {"max_seq_length": max_seq_length})
+    task = find_task()
+    chosen = {"epochs": epochs, "examples": questions, "learning_rate": learning_rate, "batch_size": batch_size}
+    settings = task.trainer().imitation_settings(model, recipe, chosen | {"max_seq_length": max_seq_length})
     how = QuantizationOptions(Precision.parse(bits), per_channel=per_channel, plan=load_plan(plan) if plan else None)
-    asked, lessons = evaluation_file(evaluation), data or SHIPPED_PRACTICE
+    asked, lessons = task.find(evaluation), data or task.practice
     made = run_qat(model, tokenizer, lessons, output, settings, how, dynamic=dynamic, evaluation=asked, restart=restart)
     say(
-        f"{made.qdq}: F1 {made.f1:.2f} on {made.evaluated} questions; quantized without training {made.before_f1:.2f}, "
-        f"float {made.float_f1:.2f}; {made.steps} steps in {made.seconds / 60:.1f} min."
+        f"{made.qdq}: {task.metric.label} {made.score:.2f} on {made.evaluated} {task.words.examples}; "
+        f"quantized without training {made.before_score:.2f}, float {made.float_score:.2f}; "
+        f"{made.steps} steps in {made.seconds / 60:.1f} min."
     )
     say(f"\nNext: snpe-tools convert {made.qdq} -o {made.qdq.name.removesuffix('.onnx').removesuffix('.qdq')}.dlc")
-    finish(made, as_json=as_json)
-
-
-def _show(made: TrainResult) -> None:
-    say(
-        f"{made.checkpoint}: F1 {made.f1:.2f}, EM {made.em:.2f} on {made.evaluated} questions; "
-        f"{made.steps} steps in {made.seconds / 60:.1f} min, {made.tokens_per_second:.0f} tokens/s."
-    )
-    _say_next(made.checkpoint)
+    finish(made.as_dict(), as_json=as_json)
 
 
 def _say_next(checkpoint: Path) -> None:
-    from snpe_tools.training.writing import model_name
+    from snpe_tools.training.output import model_name
 
     say(f"\nNext: make dlc MODEL={model_name(checkpoint)} CHECKPOINT={checkpoint}    (this model as a DLC)")

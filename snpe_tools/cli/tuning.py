@@ -37,26 +37,30 @@ def tune(
 ) -> None:
     """The fewest operations in 16 bits that keep F1. Writes Models/<model>/w8a8-mixed.toml once one holds."""
     from snpe_tools import tune as run_tune
-    from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, evaluation_file
+    from snpe_tools.tasks import find_task
     from snpe_tools.tuning.session import TuneSettings
+    from snpe_tools.tuning.trial import tuning_document
 
-    pool = data or SHIPPED_PRACTICE
-    settings = TuneSettings(max_drop, budget, questions, pool, evaluation_file(evaluation), restart)
-    tuned = run_tune(chosen.recipe(), chosen.root, settings)
+    recipe = chosen.recipe()
+    settings = TuneSettings(max_drop, budget, questions, data, find_task(recipe.task).find(evaluation), restart)
+    tuned = run_tune(recipe, chosen.root, settings)
     _show(tuned)
-    finish(tuned.tuning.model_dump(mode="json"), as_json=as_json)
+    finish(tuning_document(tuned.tuning), as_json=as_json)
     tuned.check()
 
 
 def _show(tuned: Tuned) -> None:
-    tuning = tuned.tuning
+    tuning, label = tuned.tuning, tuned.metric.label
     say(f"\nWhat each operation costs at 8 bits (of {len(tuning.costs)}):")
     rows = [(cost.operation, cost.why, f"{1000 * cost.noise:.2f}") for cost in tuning.costs[:_SHOWN_COSTS]]
     table(("operation", "likely cause", "divergence, 1/1000 nat"), rows, left=2)
-    say(f"\n{tuning.model}: {len(tuning.trials)} trials, {tuning.questions} questions, float F1 {tuning.float_f1:.2f}")
+    say(
+        f"\n{tuning.model}: {len(tuning.trials)} trials, {tuning.examples} {tuning.noun}, float {label} "
+        f"{tuning.float_score:.2f}"
+    )
     columns = (
         "trial",
-        "F1",
+        label,
         "likely drop",
         "held-out drop",
         "equal",
@@ -80,7 +84,7 @@ def _show(tuned: Tuned) -> None:
 def _row(trial: Trial, chosen: bool) -> tuple[str, ...]:
     return (
         f"{'* ' if chosen else '  '}{trial.label}",
-        f"{trial.f1:.2f}",
+        f"{trial.score:.2f}",
         f"{trial.drop:+.2f}",
         "" if trial.held_out is None else f"{trial.held_out:+.2f}",
         f"{trial.same:.1f} %",

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from snpe_tools.core.architectures import ARCHITECTURES, Architecture
 from snpe_tools.core.errors import RecipeError, SnpeToolsError, UsageError
 from snpe_tools.core.files import read_toml
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.soc_names import parse_socs
 from snpe_tools.core.socs import Soc
 from snpe_tools.core.validation import first_fault
-from snpe_tools.tasks.question_answering.checkpoint import ARCHITECTURES
-from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE
 
 FILE_NAME = "recipe.toml"
+DEFAULT_TASK = "question-answering"
+"""Of recipes and documents that name none."""
 SHIPPED_CHECKPOINT = Path("minilm-qa") / "checkpoint"
 
 
@@ -26,7 +27,8 @@ class Recipe(BaseModel):
 
     Attributes:
         name: folder below Models/ and first part of every artefact's name.
-        checkpoint: folder or hub name of a question-answering checkpoint.
+        task: what the model is for; a folder in `snpe_tools.tasks`.
+        checkpoint: folder or hub name of a checkpoint of that task.
         tokenizer: folder or hub name of its tokenizer, the checkpoint by default.
         architecture: family, for random weights.
         random: build random weights instead of loading the checkpoint.
@@ -39,24 +41,24 @@ class Recipe(BaseModel):
         sdk_tools: with the SDK, its snpe-* or qairt-* tools; "" takes snpe-* where it has them.
         sdk_python: with the SDK, the Python for its scripts; found by version when "".
         mask_value: what is added to the attention scores of padding.
-        calibration: SQuAD JSON to calibrate on, "" for the shipped set.
+        calibration: examples to calibrate on, "" for the shipped set.
         calibration_windows: windows taken from it, evenly spread.
         method: how observed values become encodings.
         percentile: share of values inside the range, in percent, for method "percentile".
         per_channel: one weight encoding per output channel.
-        train: questions to train the quantized model on, SQuAD JSON or rows (.jsonl, .jsonl.xz), or "shipped"; ""
-            trains nothing.
-        train_questions: how many of them, drawn at random; where there are fewer, all of them several times.
+        train: examples to train the quantized model on, a file or "shipped"; "" trains nothing.
+        train_examples: how many of them, drawn at random; where there are fewer, all of them several times.
         check: run one inference of a new DLC on the emulator beside its ONNX model, and refuse it where it is far off.
-        emulated_questions: questions the emulator is asked by default; it takes seconds for each.
+        emulated_examples: how many the emulator is asked by default; it takes seconds for each.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
+    task: str = DEFAULT_TASK
     checkpoint: str = ""
     tokenizer: str = ""
-    architecture: Literal["", "albert", "bert", "distilbert", "electra", "mobilebert"] = ""
+    architecture: Architecture | Literal[""] = ""
     random: bool = False
     sequence_length: int = Field(default=384, ge=32, le=4096)
     precision: str = "w8a16"
@@ -72,9 +74,11 @@ class Recipe(BaseModel):
     percentile: float = Field(default=99.99, gt=50, le=100)
     per_channel: bool = True
     train: str = ""
-    train_questions: int = Field(default=1536, ge=1)
+    train_examples: int = Field(default=1536, ge=1, validation_alias=AliasChoices("train_examples", "train_questions"))
     check: bool = True
-    emulated_questions: int = Field(default=32, ge=1)
+    emulated_examples: int = Field(
+        default=32, ge=1, validation_alias=AliasChoices("emulated_examples", "emulated_questions")
+    )
 
     @field_validator("precision")
     @classmethod
@@ -91,11 +95,6 @@ class Recipe(BaseModel):
     def parsed_precision(self) -> Precision:
         """The precision as a value."""
         return Precision.parse(self.precision)
-
-    @property
-    def train_file(self) -> Path:
-        """The questions to train the quantized model on, where it is trained."""
-        return SHIPPED_PRACTICE if self.train == "shipped" else Path(self.train)
 
     @property
     def parsed_socs(self) -> tuple[Soc, ...]:

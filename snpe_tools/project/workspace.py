@@ -88,12 +88,12 @@ class Workspace:
 
     @property
     def accuracy(self) -> Path:
-        """The scores of every stage."""
+        """The scores of every runner."""
         return self.folder / "accuracy.json"
 
     @property
-    def answers(self) -> Path:
-        """What every stage answered."""
+    def predictions(self) -> Path:
+        """What every runner predicted."""
         return self.folder / "answers.json"
 
     @property

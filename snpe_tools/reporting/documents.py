@@ -6,32 +6,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from snpe_tools.core.files import require_file
 from snpe_tools.core.validation import Model, validated_json
 from snpe_tools.project.provenance import Provenance
 from snpe_tools.project.workspace import Workspace
-from snpe_tools.scoring.answers_file import Sheet, load_sheet
+from snpe_tools.scoring.predictions_file import load_sheet
 from snpe_tools.scoring.significance import Pair
+from snpe_tools.tasks import Metric, Sheet, Words
 from snpe_tools.tuning.trial import Tuning
 
 
-class StageRow(BaseModel):
-    """A stage of accuracy.json; see `StageScore`."""
+class RunnerRow(BaseModel):
+    """A runner of accuracy.json; see `RunnerScore`."""
 
-    stage: str
+    runner: str = Field(validation_alias="stage")
     runtime: str
-    questions: int
-    f1: float
-    em: float
-    float_f1: float
+    examples: int
+    score: float
+    others: dict[str, float] = {}
+    float_score: float
     same: float
     sqnr_db: float | None
     not_finite: int
     seconds: float | None
-    f1_interval: tuple[float, float]
-    f1_ties: tuple[float, float]
+    interval: tuple[float, float]
+    ties: tuple[float, float]
     likely_change: float | None = None
     likely_interval: tuple[float | None, float | None] = (None, None)
 
@@ -49,10 +50,10 @@ class DeviceRow(BaseModel):
     emulated: bool
 
 
-class LostRow(BaseModel):
-    """A stage that gave no answers; see `Lost`."""
+class FailedRow(BaseModel):
+    """A runner that gave no predictions; see `FailedRunner`."""
 
-    stage: str
+    runner: str = Field(validation_alias="stage")
     error: str
 
 
@@ -60,8 +61,11 @@ class Accuracy(BaseModel):
     """accuracy.json."""
 
     model: str
+    task: str
+    metric: Metric
+    words: Words
     dataset: str
-    questions: int
+    examples: int
     precision: str
     runtime: dict[str, str]
     soc: str
@@ -71,10 +75,19 @@ class Accuracy(BaseModel):
     max_drop: float
     passed: bool
     created: str
-    stages: list[StageRow]
+    runners: list[RunnerRow] = Field(validation_alias="stages")
     pairs: list[Pair]
     devices: list[DeviceRow] = []
-    lost: list[LostRow] = []
+    failed: list[FailedRow] = Field(default=[], validation_alias="lost")
+
+    def drop(self, row: RunnerRow) -> float:
+        """How much worse than float a runner is, on the same examples."""
+        return self.metric.loss(row.float_score, row.score)
+
+    @property
+    def other_metrics(self) -> list[str]:
+        """Keys of the metrics beside the first."""
+        return list(self.runners[0].others) if self.runners else []
 
 
 class GridRow(BaseModel):
@@ -131,7 +144,7 @@ class Documents:
     """
 
     accuracy: Accuracy
-    sheet: Sheet
+    sheet: Sheet[Any]
     layers: Layers | None
     made: dict[str, Provenance]
     tuning: Tuning | None = None
@@ -155,7 +168,7 @@ def load_documents(space: Workspace, layers_file: Path | None = None) -> Documen
         for file in sorted(space.folder.glob("*.provenance.json"))
     }
     tuning = _load(space.tuning, Tuning) if space.tuning.is_file() else None
-    return Documents(accuracy, load_sheet(space.answers), layers, made, tuning)
+    return Documents(accuracy, load_sheet(space.predictions), layers, made, tuning)
 
 
 def _load(path: Path, kind: type[Model]) -> Model:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snpe_tools.reporting.documents import Accuracy, Layers
 
 if TYPE_CHECKING:
-    from snpe_tools.scoring.answers_file import Asked, Sheet
-    from snpe_tools.steps.explain import Explained
+    from snpe_tools.scoring.explained import Explained
+    from snpe_tools.tasks import ExampleRecord, Sheet
 
 _COLOURS = (
     "--ink:#1b1f24;--faint:#a9b1ba;--softmax:#b42318;--matmul:#0b62a4;--norm:#1a7f37;--other:#8c959f;"
@@ -49,20 +49,24 @@ class Picture:
 
 
 def scores_table(accuracy: Accuracy) -> Table:
-    """F1 of every stage."""
+    """The score of every runner."""
     rows = [
         (
-            row.stage,
-            str(row.questions),
-            f"{row.f1:.2f}",
-            "{:.1f} … {:.1f}".format(*row.f1_interval),
-            f"{row.em:.2f}",
-            f"{row.float_f1:.2f}",
+            row.runner,
+            str(row.examples),
+            f"{row.score:.2f}",
+            "{:.1f} … {:.1f}".format(*row.interval),
+            *(f"{value:.2f}" for value in row.others.values()),
+            f"{row.float_score:.2f}",
             f"{row.same:.1f} %",
         )
-        for row in accuracy.stages
+        for row in accuracy.runners
     ]
-    return Table(("stage", "questions", "F1", "95 % interval", "EM", "float F1", "same answers"), rows)
+    label, words = accuracy.metric.label, accuracy.words
+    others = [key.upper() for key in accuracy.other_metrics]
+    return Table(
+        ("stage", words.examples, label, "95 % interval", *others, f"float {label}", f"same {words.predictions}"), rows
+    )
 
 
 def devices_table(accuracy: Accuracy) -> Table:
@@ -72,38 +76,39 @@ def devices_table(accuracy: Accuracy) -> Table:
          row.profile)
         for row in accuracy.devices
     ]  # fmt: skip
-    failed = [(row.stage, "failed", _NOTHING, row.error, _NOTHING) for row in accuracy.lost]
+    failed = [(row.runner, "failed", _NOTHING, row.error, _NOTHING) for row in accuracy.failed]
     return Table(("device", "SoC", "system", "runtime", "profile"), asked + failed)
 
 
 def pairs_table(accuracy: Accuracy) -> Table:
-    """Every two stages, and whether their difference is more than luck."""
+    """Every two runners, and whether their difference is more than luck."""
     rows = [
-        (pair.first, pair.second, str(pair.questions), f"{pair.difference:+.2f}", f"{pair.p_value:.2f}",
+        (pair.first, pair.second, str(pair.examples), f"{pair.difference:+.2f}", f"{pair.p_value:.2f}",
          "more than luck" if pair.is_news else "may be luck")
         for pair in accuracy.pairs
     ]  # fmt: skip
-    return Table(("stage", "against it", "questions", "F1", "p", ""), rows)
+    return Table(("stage", "against it", accuracy.words.examples, accuracy.metric.label, "p", ""), rows)
 
 
-def changed_table(sheet: Sheet) -> Table:
-    """Questions that some stage answers with other words than the float model."""
-    rows = [(asked.id, asked.text, *_texts(asked, sheet.stages)) for asked in sheet.changed()]
-    return Table(("id", "question", *sheet.stages), rows)
+def changed_table(sheet: Sheet[Any]) -> Table:
+    """Examples for which some runner predicts something else than the float model."""
+    rows = [(example.id, example.text, *_texts(example, sheet.runners)) for example in sheet.changed()]
+    return Table(("id", sheet.noun, *sheet.runners), rows)
 
 
-def _texts(asked: Asked, stages: Sequence[str]) -> list[str]:
-    return [asked.answers[stage].text if stage in asked.answers else _NOTHING for stage in stages]
+def _texts(example: ExampleRecord[Any], runners: Sequence[str]) -> list[str]:
+    known = example.predictions
+    return [known[runner].text if runner in known else _NOTHING for runner in runners]
 
 
-def answers_table(found: Explained) -> Table:
-    """Every stage's answer to one question."""
+def predictions_table(found: Explained) -> Table:
+    """Every runner's prediction for one example."""
     rows = [
-        (row.stage, row.given.text or "(no answer)", _NOTHING if row.given.score is None else f"{row.given.score:.3f}",
-         f"{row.given.f1:.0f}")
+        (row.runner, row.record.text or f"(no {found.words.prediction})",
+         _NOTHING if row.record.confidence is None else f"{row.record.confidence:.3f}", f"{row.record.score:.0f}")
         for row in found.rows
     ]  # fmt: skip
-    return Table(("stage", "answer", "start + end logit", "F1"), rows)
+    return Table(("stage", found.words.prediction, found.words.confidence, found.metric.label), rows)
 
 
 def worst_table(layers: Layers, count: int = 10) -> Table:

@@ -6,10 +6,9 @@ import shlex
 from typing import Any
 
 from snpe_tools.reporting.documents import Accuracy, Documents, Layers
-from snpe_tools.reporting.passage import mark
 from snpe_tools.reporting.plots import draw_noise, draw_ranges, draw_scores
 from snpe_tools.reporting.trials import draw_costs, draw_trials
-from snpe_tools.scoring.answers_file import Asked, Sheet
+from snpe_tools.tasks import ExampleRecord, Sheet, find_task
 
 _EXAMPLES = 12
 _WORST = 12
@@ -36,19 +35,23 @@ def _content(documents: Documents) -> dict[str, Any]:
     changed = sheet.changed()
     return {
         "accuracy": accuracy,
-        "verdicts": {pair.second: pair for pair in accuracy.pairs if pair.first == sheet.stages[0]},
+        "metric": accuracy.metric,
+        "words": accuracy.words,
+        "verdicts": {pair.second: pair for pair in accuracy.pairs if pair.first == sheet.reference},
         "pairs": accuracy.pairs,
-        "lost": [stage for stage in accuracy.stages if stage.float_f1 - stage.f1 > accuracy.max_drop],
-        "scores_plot": draw_scores(accuracy.stages),
+        "lost": [row for row in accuracy.runners if accuracy.drop(row) > accuracy.max_drop],
+        "scores_plot": draw_scores(accuracy),
         "changed": len(changed),
-        "examples": [_example(asked, sheet) for asked in changed[:_EXAMPLES]],
+        "examples": [_example(example, sheet, accuracy.task) for example in changed[:_EXAMPLES]],
         "layers": layers,
         "worst": layers.worst(_WORST) if layers else [],
         "noise_plot": draw_noise(layers) if layers else "",
-        "ranges_plot": draw_ranges(layers) if layers else "",
+        "ranges_plot": draw_ranges(layers, accuracy.words.examples) if layers else "",
         "tuning": documents.tuning,
-        "pareto_plot": draw_trials(documents.tuning) if documents.tuning else "",
-        "costs_plot": draw_costs(documents.tuning) if documents.tuning and documents.tuning.costs else "",
+        "pareto_plot": draw_trials(documents.tuning, accuracy.metric.label) if documents.tuning else "",
+        "costs_plot": draw_costs(documents.tuning, accuracy.words.predictions)
+        if documents.tuning and documents.tuning.costs
+        else "",
         "outside": _outside(layers) if layers else [],
         "made": [
             {
@@ -67,15 +70,16 @@ def _content(documents: Documents) -> dict[str, Any]:
     }
 
 
-def _example(asked: Asked, sheet: Sheet) -> dict[str, Any]:
-    """A question whose answer changed, with the passage as the float model and the last differing stage see it."""
-    known = asked.answers[sheet.stages[0]]
-    others = [stage for stage in sheet.stages if stage in asked.answers and asked.answers[stage].text != known.text]
+def _example(example: ExampleRecord[Any], sheet: Sheet[Any], task: str) -> dict[str, Any]:
+    """An example whose prediction changed, as the float model and the last differing runner see it."""
+    predictions = {runner: example.predictions[runner] for runner in sheet.runners if runner in example.predictions}
+    known = predictions[sheet.reference]
+    other = [runner for runner, prediction in predictions.items() if prediction.text != known.text][-1]
     return {
-        "asked": asked,
-        "other": others[-1],
-        "pieces": mark(sheet.context(asked), known, asked.answers[others[-1]]),
-        "answers": {stage: asked.answers[stage] for stage in sheet.stages if stage in asked.answers},
+        "asked": example,
+        "other": other,
+        "pieces": find_task(task).explain(sheet, example, known, predictions[other]),
+        "predictions": predictions,
     }
 
 
@@ -96,7 +100,9 @@ def _command(accuracy: Accuracy) -> str:
         "CALIBRATION": "" if accuracy.calibration.get("data") == "shipped" else str(accuracy.calibration.get("data")),
         "DATA": "" if accuracy.dataset == "shipped" else accuracy.dataset,
         "RANDOM": "1" if accuracy.random_weights else "",
-        "QUESTIONS": str(accuracy.questions) if len({row.questions for row in accuracy.stages}) == 1 else "",
+        accuracy.words.examples.upper(): str(accuracy.examples)
+        if len({row.examples for row in accuracy.runners}) == 1
+        else "",
     }
     return " ".join(
         ["make accuracy report", *(f"{name}={shlex.quote(value)}" for name, value in said.items() if value)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from snpe_tools.reporting.documents import LayerRow, Layers, StageRow
+from snpe_tools.reporting.documents import Accuracy, LayerRow, Layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,24 +30,25 @@ _WIDTH = 4.7
 _LARGEST_DB = 120.0
 
 
-def draw_scores(stages: Sequence[StageRow]) -> str:
-    """F1 of each stage with its 95 % interval, and the float model's on the same questions."""
-    figure, axes = new_figure(1.0 + 0.42 * len(stages))
-    places = range(len(stages))[::-1]
-    middle = [stage.f1 for stage in stages]
-    low = [max(0.0, stage.f1 - stage.f1_interval[0]) for stage in stages]
-    high = [max(0.0, stage.f1_interval[1] - stage.f1) for stage in stages]
+def draw_scores(accuracy: Accuracy) -> str:
+    """The score of each runner with its 95 % interval, and the float model's on the same examples."""
+    rows, label, examples = accuracy.runners, accuracy.metric.label, accuracy.words.examples
+    figure, axes = new_figure(1.0 + 0.42 * len(rows))
+    places = range(len(rows))[::-1]
+    middle = [row.score for row in rows]
+    low = [max(0.0, row.score - row.interval[0]) for row in rows]
+    high = [max(0.0, row.interval[1] - row.score) for row in rows]
     axes.errorbar(middle, places, xerr=(low, high), fmt="o", color=INK, ecolor=FAINT, elinewidth=3, markersize=6,
                   label="stage")  # fmt: skip
-    axes.plot([stage.float_f1 for stage in stages], places, "|", color=MARKED, markersize=14, markeredgewidth=2,
-              label="float on the same questions")  # fmt: skip
-    for place, stage in zip(places, stages, strict=True):
-        axes.annotate(f"{stage.f1:.1f}", (stage.f1, place), (0, 10), textcoords="offset points", ha="center")
-    axes.set_yticks(list(places), [f"{stage.stage}\n{stage.questions} questions" for stage in stages])
-    axes.set(xlabel="F1, percent (line: 95 % interval)", ylim=(-0.6, len(stages) - 0.2))
+    axes.plot([row.float_score for row in rows], places, "|", color=MARKED, markersize=14, markeredgewidth=2,
+              label=f"float on the same {examples}")  # fmt: skip
+    for place, row in zip(places, rows, strict=True):
+        axes.annotate(f"{row.score:.1f}", (row.score, place), (0, 10), textcoords="offset points", ha="center")
+    axes.set_yticks(list(places), [f"{row.runner}\n{row.examples} {examples}" for row in rows])
+    axes.set(xlabel=f"{label}, {accuracy.metric.unit} (line: 95 % interval)", ylim=(-0.6, len(rows) - 0.2))
     show_grid(axes, "x")
     show_legend(figure, axes)
-    return to_svg(figure, "F1 of each stage with its 95 percent interval")
+    return to_svg(figure, f"{label} of each stage with its 95 percent interval")
 
 
 def draw_noise(found: Layers) -> str:
@@ -68,7 +69,7 @@ def draw_noise(found: Layers) -> str:
     return to_svg(figure, "Signal to quantization noise ratio of every tensor in order of execution")
 
 
-def draw_ranges(found: Layers) -> str:
+def draw_ranges(found: Layers, examples: str) -> str:
     """What each tensor's encoding can hold, and the values that came."""
     figure, axes = new_figure(3.0)
     rows = [row for row in found.layers if row.grid and row.low is not None and row.high is not None]
@@ -76,7 +77,7 @@ def draw_ranges(found: Layers) -> str:
     encoded = _ends((row.grid.low, row.grid.high) for row in rows if row.grid)
     seen = _ends((row.low or 0.0, row.high or 0.0) for row in rows)
     axes.fill_between(places, *encoded, step="mid", color=_ENCODED, linewidth=0, label="encoding")
-    axes.vlines(places, *seen, color=MARKED, linewidth=0.7, label="values of these questions")
+    axes.vlines(places, *seen, color=MARKED, linewidth=0.7, label=f"values of these {examples}")
     axes.set_yscale("symlog", linthresh=1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(xlabel=f"tensor, in order of execution (of {len(rows)})", ylabel="value (linear within ±1)")

@@ -19,8 +19,8 @@ def frontier(trials: Sequence[Trial]) -> list[Trial]:
     return kept
 
 
-def draw_trials(tuning: Tuning) -> str:
-    """F1 likely lost against float, by the share of activations that have 16 bits."""
+def draw_trials(tuning: Tuning, metric: str) -> str:
+    """The metric likely lost against float, by the share of activations that have 16 bits."""
     figure, axes = new_figure(3.2)
     best, line = tuning.trials[tuning.best], frontier(tuning.trials)
     axes.axhline(tuning.max_drop, color=FAINT, linewidth=1, label=f"{tuning.max_drop:g} may be lost")
@@ -32,13 +32,15 @@ def draw_trials(tuning: Tuning) -> str:
     axes.set_yscale("symlog", linthresh=1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.invert_yaxis()
-    axes.set(xlabel="activations in 16 bits, percent", ylabel="F1 likely lost\n(linear within ±1)")
+    axes.set(xlabel="activations in 16 bits, percent", ylabel=f"{metric} likely lost\n(linear within ±1)")
     show_grid(axes, "y")
     show_legend(figure, axes)
-    return to_svg(figure, "F1 that every trial is likely to lose against float, by its share of 16-bit activations")
+    return to_svg(
+        figure, f"{metric} that every trial is likely to lose against float, by its share of 16-bit activations"
+    )
 
 
-def draw_costs(tuning: Tuning) -> str:
+def draw_costs(tuning: Tuning, predictions: str) -> str:
     """What the dearest operations cost at 8 bits, with ranges clipped, and what those that are not shown cost."""
     shown = tuning.costs[:_SHOWN]
     figure, axes = new_figure(0.9 + 0.24 * (len(shown) + 1))
@@ -48,6 +50,6 @@ def draw_costs(tuning: Tuning) -> str:
     values = [1000 * noise for noise in (*(cost.noise for cost in shown), rest)]
     axes.barh(places, values, color=[INK] * len(shown) + [FAINT], height=0.6)
     axes.set_yticks(list(places), names)
-    axes.set(xlabel="divergence of answers, 1/1000 nat")
+    axes.set(xlabel=f"divergence of {predictions}, 1/1000 nat")
     show_grid(axes, "x")
     return to_svg(figure, "What each operation costs at 8 bits")

@@ -1,4 +1,4 @@
-"""Devices as stages of the score: a row for each, or one for all that share the questions."""
+"""Devices as runners of the score: a row for each, or one for all that share the examples."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from snpe_tools.execution.emulator import output_shape
 from snpe_tools.execution.fleet import Fleet, FleetMember, check_rows, look, run_sharded
 from snpe_tools.execution.on_device import DeviceOptions, DeviceRun
 from snpe_tools.execution.results import read_results
-from snpe_tools.execution.written_inputs import write_windows
+from snpe_tools.execution.written_inputs import write_batch
 from snpe_tools.project.workspace import Workspace
-from snpe_tools.scoring.evaluate import Stage
-from snpe_tools.scoring.gate import Lost
-from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import LOGITS, Logits
+from snpe_tools.scoring.evaluate import Runner
+from snpe_tools.scoring.gate import FailedRunner
+from snpe_tools.scoring.host_runners import without_batch_axis
+from snpe_tools.tasks import Batch, Outputs
 
 X86 = "x86_64"
 
 
 @dataclass
-class DeviceStages:
+class DeviceRunners:
     """The devices that a score asks.
 
     Attributes:
         space: of the model.
         socs: that the model was prepared for.
         members: the devices.
-        shard: split the questions over them, instead of asking each all of them.
+        outputs: names of those that the task reads.
+        shard: split the examples over them, instead of asking each all of them.
     """
 
     space: Workspace
@@ -46,6 +47,7 @@ class DeviceStages:
     socs: tuple[Soc, ...]
     members: Sequence[FleetMember]
     fleet: Fleet
+    outputs: tuple[str, ...]
     shard: bool = False
     _started: dict[str, Future[DeviceRun]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
@@ -59,12 +61,13 @@ class DeviceStages:
         socs: tuple[Soc, ...],
         options: DeviceOptions,
         *,
+        outputs: tuple[str, ...],
         shard: bool = False,
-    ) -> DeviceStages:
-        """Look at every device; one that cannot be reached is a stage that fails.
+    ) -> DeviceRunners:
+        """Look at every device; one that cannot be reached is a runner that fails.
 
         Raises:
-            UsageError: `shard`, and no device to split the questions over.
+            UsageError: `shard`, and no device to split the examples over.
         """
         if shard and not addresses:
             raise UsageError("--shard (SHARD=1) splits the questions over devices, and none is named.", "--device A,B")
@@ -73,72 +76,71 @@ class DeviceStages:
             if member.problem:
                 say(f"  {member}: {member.problem.message}")
         wishes = {str(member): _wish_for(member, options, socs) for member in members}
-        return cls(space, precision, socs, members, Fleet(wishes), shard=shard)
+        return cls(space, precision, socs, members, Fleet(wishes), outputs, shard=shard)
 
     @property
     def emulated(self) -> bool:
         """Whether one of them only emulates: then all are asked the smaller sample."""
         return any(member.facts and member.facts.machine == X86 for member in self.members)
 
-    def stages(self, questions: int) -> list[Stage]:
-        """The stages; `questions` of them where a device emulates, all on real ones."""
-        asked = questions if self.emulated else 0
+    def runners(self, examples: int) -> list[Runner]:
+        """The runners; `examples` of them where a device emulates, all on real ones."""
+        asked = examples if self.emulated else 0
         if self.shard:
             name = f"dlc-{self.precision}@{'+'.join(map(str, self.members))}"
-            return [Stage(name, self._runtimes(), self._shared(name), asked, may_fail=True)]
-        return [self._stage(member, asked) for member in self.members]
+            return [Runner(name, self._runtimes(), self._shared(name), asked, may_fail=True)]
+        return [self._runner(member, asked) for member in self.members]
 
-    def _stage(self, member: FleetMember, questions: int) -> Stage:
+    def _runner(self, member: FleetMember, examples: int) -> Runner:
         name = f"dlc-{self.precision}@{member}"
         self._names[str(member)] = name
         runtime = "not reached"
         if facts := member.facts:
             soc = f"{facts.soc} (v{facts.soc.arch})" if facts.soc else facts.machine
             runtime = f"{facts.system} {facts.release}, {soc}"
-        return Stage(name, runtime, lambda windows: self._whole(member, windows), questions, may_fail=True)
+        return Runner(name, runtime, lambda batch: self._whole(member, batch), examples, may_fail=True)
 
     def _runtimes(self) -> str:
         socs = {str(member.facts.soc or member.facts.machine) for member in self.members if member.facts}
         return f"questions split over devices: {', '.join(sorted(socs))}"
 
-    def _whole(self, member: FleetMember, windows: Windows) -> Logits:
-        """All windows on one device. The first stage that is asked starts all of them."""
+    def _whole(self, member: FleetMember, batch: Batch) -> Outputs:
+        """All inferences on one device. The first runner that is asked starts all of them."""
         if not self._started:
-            listed = write_windows(self.space.onnx, windows, self._folder("inputs")).list_file
+            listed = write_batch(self.space.onnx, batch, self._folder("inputs")).list_file
             jobs = {str(one): self._job(one, listed) for one in self.members}
             self._started = self.fleet.at_once(jobs)
-        return self._logits(self._started[str(member)].result(), range(len(windows)), len(windows))
+        return self._outputs(self._started[str(member)].result(), range(len(batch)), len(batch))
 
     def _job(self, member: FleetMember, listed: Path) -> Callable[[], DeviceRun]:
         return lambda: self.fleet.run(member, self._dlc(member), listed, self._folder(str(member)))
 
-    def _shared(self, name: str) -> Callable[[Windows], Logits]:
-        def compute(windows: Windows) -> Logits:
+    def _shared(self, name: str) -> Callable[[Batch], Outputs]:
+        def compute(batch: Batch) -> Outputs:
             def carry_out(member: FleetMember, rows: Sequence[int], turn: int) -> DeviceRun:
                 self._names[str(member)] = name
-                part = windows.take(np.array(rows, np.intp))
+                part = batch.take(np.array(rows, np.intp))
                 folder = self._folder(f"{member}.{turn}")
-                listed = write_windows(self.space.onnx, part, folder.with_name(f"{folder.name}.inputs")).list_file
+                listed = write_batch(self.space.onnx, part, folder.with_name(f"{folder.name}.inputs")).list_file
                 return self.fleet.run(member, self._dlc(member), listed, folder)
 
-            shares = [*run_sharded(self.fleet, self.members, range(len(windows)), carry_out)]
-            check_rows(shares, len(windows))
-            parts = [self._logits(share.run, share.rows, len(windows)) for share in shares]
-            start, end = (sum(part.logits[side] for part in parts) for side in (0, 1))
-            return Logits(np.asarray(start), np.asarray(end), sum(part.seconds for part in parts))
+            shares = [*run_sharded(self.fleet, self.members, range(len(batch)), carry_out)]
+            check_rows(shares, len(batch))
+            parts = [self._outputs(share.run, share.rows, len(batch)) for share in shares]
+            whole = {output: np.sum([part.arrays[output] for part in parts], axis=0) for output in self.outputs}
+            return Outputs(whole, sum(part.seconds for part in parts))
 
         return compute
 
-    def _logits(self, run: DeviceRun, rows: Sequence[int], count: int) -> Logits:
-        """A run's logits in their places among `count` windows; 0 elsewhere."""
+    def _outputs(self, run: DeviceRun, rows: Sequence[int], count: int) -> Outputs:
+        """A run's outputs in their places among `count` inferences; 0 elsewhere."""
         dlc, length = self.space.dlc(self.precision), run.inferences
-        sides = []
-        for output in LOGITS:
-            found = read_results(run.folder, output, output_shape(dlc, output), length).reshape(length, -1)
-            whole = np.zeros((count, found.shape[1]), np.float32)
-            whole[list(rows)] = found
-            sides.append(whole)
-        return Logits(sides[0], sides[1], run.timing.mean * length)
+        found = {}
+        for output in self.outputs:
+            read = without_batch_axis(read_results(run.folder, output, output_shape(dlc, output), length))
+            found[output] = np.zeros((count, *read.shape[1:]), np.float32)
+            found[output][list(rows)] = read
+        return Outputs(found, run.timing.mean * length)
 
     def _dlc(self, member: FleetMember) -> Path:
         """The prepared DLC where it has a cache for this device, else the one without any."""
@@ -163,11 +165,11 @@ class DeviceStages:
             for run in self.fleet.runs
         ]
 
-    def lost(self) -> tuple[Lost, ...]:
-        """Devices that failed while others did their share; without `shard` each is a stage of its own."""
+    def failed(self) -> tuple[FailedRunner, ...]:
+        """Devices that failed while others did their share; without `shard` each is a runner of its own."""
         failures = self.fleet.lost if self.shard else {}
         name = f"dlc-{self.precision}@"
-        return tuple(Lost(name + key, "", problem.message, problem.hint) for key, problem in failures.items())
+        return tuple(FailedRunner(name + key, "", problem.message, problem.hint) for key, problem in failures.items())
 
 
 def _wish_for(member: FleetMember, options: DeviceOptions, socs: tuple[Soc, ...]) -> DeviceOptions:

@@ -1,166 +1,173 @@
-"""The same questions to several stages: F1, EM, and how far each is from float."""
+"""The same examples to several runners: the task's metric, and how far each is from float."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from snpe_tools.core.errors import SnpeToolsError
 from snpe_tools.core.progress import say
 from snpe_tools.core.sqnr import sqnr_db
-from snpe_tools.scoring.answers_file import Given, Sheet, blank_sheet
-from snpe_tools.scoring.gate import DEFAULT_MAX_DROP, Lost, Scores, StageScore
+from snpe_tools.scoring.gate import FailedRunner, RunnerScore, Scores
+from snpe_tools.scoring.predictions_file import runner_pairs
 from snpe_tools.scoring.significance import interval
-from snpe_tools.scoring.soc_differences import Contrast, Told, contrast
-from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
-from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import Logits
-from snpe_tools.tasks.question_answering.likely import likely_f1
-from snpe_tools.tasks.question_answering.metrics import QaScore, evaluate, has_unanswerable
-from snpe_tools.tasks.question_answering.ties import tied_texts
+from snpe_tools.scoring.soc_differences import RunnerOutputs, SocDifference, soc_difference
+from snpe_tools.tasks import Batch, Outputs, Sheet, Task
 
-FLOAT_STAGE = "onnx-float"
+FLOAT_RUNNER = "onnx-float"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One way to compute logits.
+class Runner:
+    """One way to compute outputs: a row of the table.
 
     Attributes:
         name: such as "onnx-float" or "dlc-w8a16@host".
         runtime: what computes, for the record.
-        compute: logits of windows.
-        questions: how many questions it is asked, evenly spread; 0 for all.
-        group: stages of the same group run the same model on other SoCs, and are compared with each other.
-        may_fail: a failure is this stage's alone, as of one device among several; the others are asked all the same.
+        compute: outputs of a batch.
+        examples: how many examples it is asked, evenly spread; 0 for all.
+        group: runners of the same group run the same model on other SoCs, and are compared with each other.
+        may_fail: a failure is this runner's alone, as of one device among several; the others are asked all the same.
     """
 
     name: str
     runtime: str
-    compute: Callable[[Windows], Logits]
-    questions: int = 0
+    compute: Callable[[Batch], Outputs]
+    examples: int = 0
     group: str = ""
     may_fail: bool = False
 
 
-def compare(stages: Sequence[Stage], windows: Windows, *, max_drop: float = DEFAULT_MAX_DROP) -> Scores:
-    """Ask every stage its questions.
+def compare(runners: Sequence[Runner], batch: Batch, task: Task, *, max_drop: float | None = None) -> Scores:
+    """Ask every runner its examples.
 
     Args:
-        stages: the float model first; the others are compared with it.
-        windows: the questions' windows.
-        max_drop: bound of the gate, in F1.
+        runners: the float model first; the others are compared with it.
+        batch: of all examples.
+        task: what they are for.
+        max_drop: bound of the gate, in the task's metric; None is the metric's own.
 
     Raises:
-        SnpeToolsError: of the stage that failed.
+        SnpeToolsError: of the runner that failed.
     """
-    reference, sheet = _Answers(stages[0].compute(windows), windows), blank_sheet(windows.questions)
-    rows: list[StageScore] = []
-    contrasts: list[Contrast] = []
-    firsts: dict[str, Told] = {}
-    lost: list[Lost] = []
-    for stage in stages:
-        indices = spread_sample(len(windows.questions), stage.questions or len(windows.questions))
-        part = windows.of_questions(indices)
-        known = reference.of_questions(windows, indices)
-        try:
-            answers = known if stage is stages[0] else _Answers(stage.compute(part), part)
-        except SnpeToolsError as problem:
-            if not stage.may_fail:
-                raise
-            lost.append(Lost(stage.name, stage.runtime, problem.message, problem.hint))
-            say(f"  {stage.name}: failed: {problem.message}")
-            continue
-        rows.append(_compare(stage, answers, known, part))
-        answers.enter(sheet, stage.name, indices)
-        say(f"  {stage.name}: F1 {rows[-1].f1:.2f} on {len(indices)} questions")
-        told = Told(stage.name, answers.logits.logits, answers.texts)
-        if stage.group and firsts.setdefault(stage.group, told) is not told:
-            contrasts.append(contrast(firsts[stage.group], told, part))
-            say(f"  {contrasts[-1]}")
-    return Scores(tuple(rows), max_drop, tuple(contrasts), sheet, tuple(sheet.pairs()), tuple(lost))
+    bound = task.metric.max_drop if max_drop is None else max_drop
+    return _Comparison(runners, batch, task).scores(bound)
 
 
-class _Answers:
-    """A stage's logits and what they answer."""
+class _Computed:
+    """A runner's outputs, and what they predict."""
 
-    def __init__(self, logits: Logits, windows: Windows) -> None:
-        self.logits, self.questions = logits, windows.questions
-        may_be_empty = has_unanswerable(windows.questions)
-        self.found = find_answers(*logits.logits, windows, may_be_empty=may_be_empty)
-        self.likely = likely_f1(*logits.logits, windows, may_be_empty=may_be_empty)
-        self.texts = [answer.text for answer in self.found]
-        self.tied = tied_texts(*logits.logits, windows, self.found)
-        self.score: QaScore = evaluate(windows.questions, self.texts)
-        self.low, self.high = self._over_ties()
+    def __init__(self, task: Task, outputs: Outputs, batch: Batch) -> None:
+        self.outputs, self._task, self._batch = outputs, task, batch
+        self.predictions = task.predict(outputs, batch)
+        self.expected = task.expected_score(outputs, batch)
+        self.texts = [prediction.text for prediction in self.predictions]
+        self.score = task.score(batch, self.predictions)
 
-    def _over_ties(self) -> tuple[list[float], list[float]]:
-        """Smallest and largest F1 of each question over the texts that tie."""
-        low, high = self.score.f1_each.tolist(), self.score.f1_each.tolist()
-        for index, texts in enumerate(self.tied):
-            if len(texts) > 1:
-                each = evaluate([self.questions[index]] * len(texts), texts, v2=self.score.v2).f1_each
-                low[index], high[index] = float(each.min()), float(each.max())
-        return low, high
-
-    def enter(self, sheet: Sheet, stage: str, indices: Sequence[int]) -> None:
-        """Write the answers to the questions `indices` into a sheet."""
-        sheet.stages.append(stage)
+    def enter(self, sheet: Sheet[Any], runner: str, indices: Sequence[int]) -> None:
+        """Write the predictions for the examples `indices` into a sheet."""
+        sheet.runners.append(runner)
         for place, index in enumerate(indices):
-            answer = self.found[place]
-            sheet.questions[index].answers[stage] = Given(
-                text=answer.text,
-                start=answer.start,
-                end=answer.end,
-                score=answer.score if math.isfinite(answer.score) else None,
-                f1=self.score.f1_each[place],
-                em=self.score.em_each[place],
-                tied=list(self.tied[place][1:]),
-                f1_low=self.low[place],
-                f1_high=self.high[place],
-            )
+            record = self._task.record(self.predictions[place], self.score, place)
+            sheet.examples[index].predictions[runner] = record
 
-    def of_questions(self, windows: Windows, indices: Sequence[int]) -> _Answers:
-        """The same for some of the questions."""
-        if len(indices) == len(self.questions):
+    def of_examples(self, indices: Sequence[int]) -> _Computed:
+        """The same for some of the examples."""
+        if len(indices) == len(self._batch.examples):
             return self
-        rows = windows.rows_of(indices)
-        seconds = self.logits.seconds * len(rows) / max(len(windows), 1)
-        return _Answers(Logits(self.logits.start[rows], self.logits.end[rows], seconds), windows.of_questions(indices))
+        rows = self._batch.rows_of(indices)
+        return _Computed(self._task, self.outputs.take(rows), self._batch.of_examples(indices))
 
 
-def _compare(stage: Stage, answers: _Answers, known: _Answers, windows: Windows) -> StageScore:
-    change = answers.likely - known.likely
-    same = np.mean([one == other for one, other in zip(answers.texts, known.texts, strict=True)])
-    return StageScore(
-        stage=stage.name,
-        runtime=stage.runtime,
-        questions=len(windows.questions),
-        f1=answers.score.f1,
-        em=answers.score.em,
-        float_f1=known.score.f1,
+@dataclass
+class _Comparison:
+    """The runners, one after another."""
+
+    runners: Sequence[Runner]
+    batch: Batch
+    task: Task
+    _rows: list[RunnerScore] = field(default_factory=list)
+    _failed: list[FailedRunner] = field(default_factory=list)
+    _differences: list[SocDifference] = field(default_factory=list)
+    _firsts: dict[str, RunnerOutputs] = field(default_factory=dict)
+
+    @cached_property
+    def _reference(self) -> _Computed:
+        return _Computed(self.task, self.runners[0].compute(self.batch), self.batch)
+
+    @cached_property
+    def _sheet(self) -> Sheet[Any]:
+        return self.task.blank_sheet(self.batch.examples)
+
+    def scores(self, max_drop: float) -> Scores:
+        """Of all of them; the reference first, since nothing can be compared without it."""
+        assert self._reference is not None  # noqa: S101 - computed here
+        for runner in self.runners:
+            try:
+                self._ask(runner)
+            except SnpeToolsError as problem:
+                if not runner.may_fail:
+                    raise
+                self._failed.append(FailedRunner(runner.name, runner.runtime, problem.message, problem.hint))
+                say(f"  {runner.name}: failed: {problem.message}")
+        return Scores(
+            runners=tuple(self._rows),
+            max_drop=max_drop,
+            metric=self.task.metric,
+            words=self.task.words,
+            soc_differences=tuple(self._differences),
+            sheet=self._sheet,
+            pairs=tuple(runner_pairs(self._sheet)),
+            failed_runners=tuple(self._failed),
+        )
+
+    def _ask(self, runner: Runner) -> None:
+        metric, count = self.task.metric, len(self.batch.examples)
+        indices = spread_sample(count, runner.examples or count)
+        part, known = self.batch.of_examples(indices), self._reference.of_examples(indices)
+        first = runner is self.runners[0]
+        computed = known if first else _Computed(self.task, runner.compute(part), part)
+        self._rows.append(_row(runner, computed, known, part))
+        computed.enter(self._sheet, runner.name, indices)
+        say(f"  {runner.name}: {metric.label} {computed.score.value:.2f} on {len(indices)} {self.task.words.examples}")
+        self._compare_socs(runner, RunnerOutputs(runner.name, computed.outputs, computed.texts), part)
+
+    def _compare_socs(self, runner: Runner, computed: RunnerOutputs, batch: Batch) -> None:
+        if not runner.group or self._firsts.setdefault(runner.group, computed) is computed:
+            return
+        found = soc_difference(self._firsts[runner.group], computed, batch, self.task.words.predictions)
+        self._differences.append(found)
+        say(f"  {found}")
+
+
+def _row(runner: Runner, computed: _Computed, known: _Computed, batch: Batch) -> RunnerScore:
+    score, expected, wanted = computed.score, computed.expected, known.expected
+    change = np.array([np.nan]) if expected is None or wanted is None else expected - wanted
+    same = np.mean([one == other for one, other in zip(computed.texts, known.texts, strict=True)])
+    return RunnerScore(
+        runner=runner.name,
+        runtime=runner.runtime,
+        examples=len(batch.examples),
+        score=score.value,
+        others={key: other.value for key, other in score.others.items()},
+        float_score=known.score.value,
         same=100 * float(same),
-        sqnr_db=_logit_sqnr(known.logits.logits, answers.logits.logits, windows),
-        not_finite=answers.logits.not_finite(windows),
-        seconds=answers.logits.seconds / len(windows),
-        f1_interval=interval(answers.score.f1_each),
-        f1_ties=(float(np.mean(answers.low)), float(np.mean(answers.high))),
+        sqnr_db=sqnr_db(known.outputs.values(batch), computed.outputs.values(batch)),
+        not_finite=computed.outputs.not_finite(batch),
+        seconds=computed.outputs.seconds / len(batch),
+        interval=interval(score.each),
+        ties=(float(np.mean(score.low)), float(np.mean(score.high))),
         likely_change=float(change.mean()),
         likely_interval=interval(change),
     )
 
 
-def _logit_sqnr(wanted: Sequence[FloatArray], got: Sequence[FloatArray], windows: Windows) -> float | None:
-    """Of logits at real tokens."""
-    real = windows.attention_mask > 0
-    return sqnr_db(np.stack(wanted)[:, real], np.stack(got)[:, real])
-
-
 def spread_sample(count: int, size: int) -> list[int]:
-    """`size` of `count` questions at even distances: the same ones every time."""
+    """`size` of `count` examples at even distances: the same ones every time."""
     if size >= count:
         return list(range(count))
     return [int(index) for index in np.linspace(0, count - 1, size)]

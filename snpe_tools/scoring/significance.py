@@ -1,9 +1,10 @@
-"""Whether a difference of two F1 is more than luck with the questions."""
+"""Whether a difference of two scores is more than chance in the choice of examples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,19 +19,19 @@ LUCK = 0.05
 
 @dataclass(frozen=True)
 class Pair:
-    """Two stages on the questions that both were asked.
+    """Two runners on the examples that both were asked.
 
     Attributes:
-        difference: F1 of `second` less that of `first`.
-        low, high: its 95 % interval, by bootstrap over questions.
-        changed: questions whose F1 differs.
-        p_value: probability of a difference at least as large if neither stage were better, by flipping the sign of
-            each question's difference (paired permutation test, two-sided).
+        difference: score of `second` less that of `first`.
+        low, high: its 95 % interval, by bootstrap over examples.
+        changed: examples whose score differs.
+        p_value: probability of a difference at least as large if neither runner were better, by flipping the sign of
+            each example's difference (paired permutation test, two-sided).
     """
 
     first: str
     second: str
-    questions: int
+    examples: int
     difference: float
     low: float
     high: float
@@ -39,15 +40,23 @@ class Pair:
 
     @property
     def is_news(self) -> bool:
-        """Whether luck is an unlikely explanation."""
+        """Whether chance is an unlikely explanation."""
         return self.p_value < LUCK
+
+    def as_dict(self, examples: str) -> dict[str, Any]:
+        """An entry of accuracy.json.
+
+        Args:
+            examples: the task's word for them.
+        """
+        return asdict(self) | {examples: self.examples}
 
 
 def interval(each: ArrayLike) -> tuple[float, float]:
     """95 % interval of the mean, by bootstrap (percentiles of 2,000 resamples, the same ones every time).
 
     Args:
-        each: one number per question.
+        each: one number per example.
     """
     from scipy.stats import bootstrap
 
@@ -67,17 +76,17 @@ def interval(each: ArrayLike) -> tuple[float, float]:
 
 
 def paired(first: str, second: str, one: Sequence[float], other: Sequence[float]) -> Pair:
-    """Compare two stages.
+    """Compare two runners.
 
     Args:
-        one, other: F1 of each question, in the same order.
+        one, other: score of each example, in the same order.
     """
     differences = np.asarray(other, np.float64) - np.asarray(one, np.float64)
     low, high = interval(differences)
     return Pair(
         first=first,
         second=second,
-        questions=len(differences),
+        examples=len(differences),
         difference=float(differences.mean()),
         low=low,
         high=high,

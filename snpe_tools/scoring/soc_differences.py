@@ -1,69 +1,85 @@
-"""Where two SoCs' NPUs answer differently: the same model, the same questions, other bits."""
+"""Where two SoCs' NPUs predict differently: the same model, the same examples, other bits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from snpe_tools.tasks.question_answering.answers import FloatArray
-from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks import Batch, Outputs
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Two stages on the same questions.
+class SocDifference:
+    """Two runners on the same examples.
 
     Attributes:
-        equal_logits: share of real tokens' logits that are equal bit for bit, percent.
-        largest: difference of two logits.
-        equal_answers: share of equal answers, percent.
-        differing: each question that they answer differently, with both answers.
+        examples: how many.
+        equal_logits: share of outputs that are equal bit for bit, padding left out, percent.
+        largest: difference of two outputs.
+        equal: share of equal predictions, percent.
+        differing: each example that they predict differently, with both predictions.
+        noun: the task's word for predictions.
     """
 
     first: str
     second: str
-    questions: int
+    examples: int
     equal_logits: float
     largest: float
-    equal_answers: float
+    equal: float
     differing: tuple[tuple[str, str, str], ...]
+    noun: str
 
     def __str__(self) -> str:
-        others = "".join(f"\n    {question} {one!r} / {other!r}" for question, one, other in self.differing[:_SHOWN])
+        others = "".join(f"\n    {text} {one!r} / {other!r}" for text, one, other in self.differing[:_SHOWN])
         return (
-            f"{self.first} / {self.second}: {self.equal_answers:.1f} % of {self.questions} answers equal, "
+            f"{self.first} / {self.second}: {self.equal:.1f} % of {self.examples} {self.noun} equal, "
             f"{self.equal_logits:.1f} % of logits equal, largest difference {self.largest:.2g}{others}"
         )
 
+    def as_dict(self, examples: str) -> dict[str, Any]:
+        """An entry of accuracy.json.
+
+        Args:
+            examples: the task's word for them.
+        """
+        entry = {key: value for key, value in asdict(self).items() if key not in {"examples", "equal", "noun"}}
+        return entry | {examples: self.examples, f"equal_{self.noun}": self.equal}
+
 
 @dataclass(frozen=True)
-class Told:
-    """What a stage said: logits (start, end) of each window, and the answer to each question."""
+class RunnerOutputs:
+    """What a runner computed, and the prediction for each example in words."""
 
-    stage: str
-    logits: Sequence[FloatArray]
-    answers: Sequence[str]
+    runner: str
+    outputs: Outputs
+    predictions: Sequence[str]
 
 
-def contrast(first: Told, second: Told, windows: Windows) -> Contrast:
-    """Compare two stages that were asked the questions of `windows`."""
-    real = windows.attention_mask > 0
-    one, other = (np.stack(list(told.logits))[:, real] for told in (first, second))
-    asked = zip(windows.questions, first.answers, second.answers, strict=True)
-    differing = tuple((question.text, mine, yours) for question, mine, yours in asked if mine != yours)
-    count = len(windows.questions)
+def soc_difference(first: RunnerOutputs, second: RunnerOutputs, batch: Batch, noun: str) -> SocDifference:
+    """Compare two runners that were asked the examples of `batch`.
+
+    Args:
+        noun: the task's word for predictions.
+    """
+    one, other = (computed.outputs.values(batch) for computed in (first, second))
+    asked = zip(batch.examples, first.predictions, second.predictions, strict=True)
+    differing = tuple((example.text, mine, yours) for example, mine, yours in asked if mine != yours)
+    count = len(batch.examples)
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         largest = float(np.nanmax(np.abs(one.astype(np.float64) - other), initial=0))
-    return Contrast(
-        first=first.stage,
-        second=second.stage,
-        questions=count,
+    return SocDifference(
+        first=first.runner,
+        second=second.runner,
+        examples=count,
         equal_logits=100 * float(np.mean(one == other)),
         largest=largest,
-        equal_answers=100 * (count - len(differing)) / count,
+        equal=100 * (count - len(differing)) / count,
         differing=differing,
+        noun=noun,
     )

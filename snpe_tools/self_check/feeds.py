@@ -43,7 +43,7 @@ def _values(spec: TensorSpec, walk: _Walk, numbers: np.random.Generator, *, posi
     if "mask" in spec.name.lower() and not spec.dtype.is_float:
         return np.ones(spec.shape, spec.dtype.numpy)
     if spec.dtype.is_float:
-        low, high = walk.span(spec.name) or (-2.0, 2.0)
+        low, high = walk.width(spec.name) or (-2.0, 2.0)
         if positive:
             low, high = (max(low, high * _POSITIVE), high) if high > 0 else (_POSITIVE, 1.0)
         else:
@@ -64,7 +64,7 @@ class _Walk:
             for value in (*typed.input, *typed.value_info, *typed.output)
         } | {name: tuple(tensor.dims) for name, tensor in self._constants.items()}
 
-    def span(self, name: str) -> tuple[float, float] | None:
+    def width(self, name: str) -> tuple[float, float] | None:
         """The range of a float input's encoding; None where it has none for the whole tensor."""
         from onnx import numpy_helper
 

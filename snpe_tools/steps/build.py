@@ -26,7 +26,7 @@ from snpe_tools.steps.build_quantized import (
     quantized,
     read_plan,
 )
-from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION
+from snpe_tools.tasks import DEFAULT_TASK, find_task, practice_file
 from snpe_tools.toolchains import Quantization, Toolchain
 from snpe_tools.toolchains.choosing import choose
 
@@ -49,7 +49,7 @@ def build(recipe: Recipe, root: Path = Path(), *, evaluation: Path | None = None
 
     Args:
         root: folder that holds Models/ and raw_inputs/.
-        evaluation: questions the model will be scored on; calibration must not share a passage with them.
+        evaluation: examples the model will be scored on; calibration must not share a passage or an image with them.
 
     Returns:
         The artefacts in order; the last is the prepared DLC.
@@ -98,22 +98,17 @@ def build_sources(
 ) -> list[Artefact]:
     """Build what a toolchain reads, in one precision; the caller holds the workspace's lock."""
     check_fit(f"A {recipe.precision} model", recipe.parsed_socs, recipe.parsed_precision.need)
-    calibration = Path(recipe.calibration) if recipe.calibration else SHIPPED_CALIBRATION
+    task = find_task(recipe.task)
+    calibration = Path(recipe.calibration) if recipe.calibration else task.calibration
     if recipe.train:
-        require_file(recipe.train_file, "training questions")
+        require_file(practice_file(task, recipe.train), f"training {task.words.examples}")
     if evaluation is not None:
-        _check_leak(evaluation, calibration)
+        task.check_disjoint(task.load(evaluation), task.load(calibration))
     done = [_export(recipe, space), _inputs(recipe, space, calibration), _ranges(space)]
     if not precision.is_float:
         request = quantized(recipe, space, precision)
         done.append(_run(request, lambda: make_quantized(recipe, space, precision, evaluation)))
     return done
-
-
-def _check_leak(evaluation: Path, calibration: Path) -> None:
-    from snpe_tools.tasks.question_answering.squad import check_disjoint, load_questions
-
-    check_disjoint(load_questions(evaluation), load_questions(calibration))
 
 
 def _run(request: Request, action: Action) -> Artefact:
@@ -150,10 +145,17 @@ def _export(recipe: Recipe, space: Workspace) -> Artefact:
             mask_value=recipe.mask_value,
             architecture=recipe.architecture if recipe.random else "",
             tokenizer=recipe.tokenizer,
+            task=recipe.task,
         )
         return exported.notes()
 
-    return _run(Request("export", files, settings, outputs), action)
+    code = find_task(recipe.task).code
+    return _run(Request("export", files, settings | _task_of(recipe), outputs, code), action)
+
+
+def _task_of(recipe: Recipe) -> dict[str, str]:
+    """Nothing for the task that recipes had before they could name one, so that what was built stays up to date."""
+    return {} if recipe.task == DEFAULT_TASK else {"task": recipe.task}
 
 
 _CHECKPOINT_SUFFIXES = {".json", ".safetensors", ".bin", ".txt", ".model"}
@@ -165,24 +167,24 @@ def _checkpoint_files(folder: Path) -> list[Path]:
 
 
 def _inputs(recipe: Recipe, space: Workspace, calibration: Path) -> Artefact:
-    folder = space.raws("calibration")
+    folder, task = space.raws("calibration"), find_task(recipe.task)
     sources = {
         "onnx": space.onnx,
         "tokenizer": space.tokenizer,
-        "questions": require_file(calibration, "calibration questions"),
+        "examples": require_file(calibration, f"calibration {task.words.examples}"),
     }
 
     def action() -> Mapping[str, Any]:
         from snpe_tools.steps.inputs import inputs
-        from snpe_tools.tasks.question_answering.squad import load_questions
 
-        questions = load_questions(calibration)
         made = inputs(
-            space.onnx, questions, space.tokenizer, folder, limit=recipe.calibration_windows, for_calibration=True
-        )
-        return {"windows": len(made.windows)}
+            space.onnx, task.load(calibration), space.tokenizer, folder,
+            task=recipe.task, limit=recipe.calibration_windows, for_calibration=True,
+        )  # fmt: skip
+        return {"windows": len(made.batch)}
 
-    return _run(Request("inputs", sources, {"windows": recipe.calibration_windows}, {"folder": folder}), action)
+    settings = {"windows": recipe.calibration_windows} | _task_of(recipe)
+    return _run(Request("inputs", sources, settings, {"folder": folder}, task.code), action)
 
 
 def _ranges(space: Workspace) -> Artefact:

@@ -14,7 +14,7 @@ from snpe_tools.project.recipe import Recipe
 from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan, load_plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS
+from snpe_tools.tasks import find_task, practice_file
 
 
 def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request:
@@ -30,9 +30,11 @@ def quantized(recipe: Recipe, space: Workspace, precision: Precision) -> Request
         outputs["float"] = space.quantized_float(precision)
     if recipe.train:
         sources = {"onnx": space.onnx, "dynamic": space.dynamic, "tokenizer": space.tokenizer}
-        sources["questions"] = recipe.train_file
-    step = "qat" if recipe.train else "quantize"
-    return Request(step, sources, quantization_settings(recipe, space, precision), outputs)
+        sources["examples"] = practice_file(find_task(recipe.task), recipe.train)
+    settings = quantization_settings(recipe, space, precision)
+    if recipe.train:
+        return Request("qat", sources, settings, outputs, find_task(recipe.task).training_code)
+    return Request("quantize", sources, settings, outputs)
 
 
 def make_quantized(
@@ -41,11 +43,11 @@ def make_quantized(
     """Calibrate, or train where the recipe says on what; what to note of it.
 
     Args:
-        evaluation: questions the model will be scored on; none of their passages may be trained on.
+        evaluation: examples the model will be scored on; none of their passages or images may be trained on.
     """
     options = quantization_options(recipe, precision, read_plan(recipe, space, precision))
     if recipe.train:
-        return _train(recipe, space, options, evaluation or SHIPPED_QUESTIONS)
+        return _train(recipe, space, options, evaluation)
     from snpe_tools.steps.quantize import quantize
 
     raws, ranges = space.raws("calibration") / LIST_NAME, load_ranges(space.ranges)
@@ -53,17 +55,19 @@ def make_quantized(
     return {"windows": made.windows, "activation_encodings": made.activations, "wide": made.wide}
 
 
-def _train(recipe: Recipe, space: Workspace, options: QuantizationOptions, evaluation: Path) -> Mapping[str, Any]:
+def _train(
+    recipe: Recipe, space: Workspace, options: QuantizationOptions, evaluation: Path | None
+) -> Mapping[str, Any]:
     from snpe_tools.steps.qat import qat
-    from snpe_tools.training.settings import imitation_settings
 
-    settings = imitation_settings(space.onnx, None, {"questions": recipe.train_questions})
+    task = find_task(recipe.task)
+    settings = task.trainer().imitation_settings(space.onnx, None, {"examples": recipe.train_examples})
     target = space.qdq(options.precision)
     made = qat(
-        space.onnx, space.tokenizer, recipe.train_file, target, settings, options,
-        dynamic=space.dynamic, evaluation=evaluation, forget_others=True,
+        space.onnx, space.tokenizer, practice_file(task, recipe.train), target, settings, options,
+        task=recipe.task, dynamic=space.dynamic, evaluation=evaluation, forget_others=True,
     )  # fmt: skip
-    return {"steps": made.steps, "float_f1": made.float_f1, "before_f1": made.before_f1, "f1": made.f1}
+    return {"steps": made.steps, **made.scores}
 
 
 def read_plan(recipe: Recipe, space: Workspace, precision: Precision) -> Plan | None:
@@ -101,5 +105,5 @@ def quantization_settings(recipe: Recipe, space: Workspace, precision: Precision
     if plan:
         chosen["plan"] = plan.model_dump(mode="json")
     if recipe.train:
-        chosen["train_questions"] = recipe.train_questions
+        chosen["train_examples"] = recipe.train_examples
     return chosen | {"precision": str(precision), "calibration": recipe.calibration or "shipped"}

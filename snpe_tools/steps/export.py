@@ -11,16 +11,14 @@ import numpy as np
 
 from snpe_tools.core.errors import CheckpointError
 from snpe_tools.core.files import whole_files
+from snpe_tools.core.silence import quiet
+from snpe_tools.execution.onnx_cpu import run_onnx
 from snpe_tools.graph.inputs import use_int32_inputs
 from snpe_tools.graph.loading import load, save
 from snpe_tools.graph.mask import DEFAULT_VALUE, fold_mask, replace_mask_constants
 from snpe_tools.graph.shapes import fix_shapes
 from snpe_tools.project.provenance import recorded
-from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
-from snpe_tools.tasks.question_answering.checkpoint import load_model, quiet, random_model, save_tokenizer
-from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
-from snpe_tools.tasks.question_answering.inference import LOGITS, run_onnx
-from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
+from snpe_tools.tasks import DEFAULT_TASK, Batch, Outputs, Task, find_task
 
 if TYPE_CHECKING:
     import onnx
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 OPSET = 20
 """GELU is one node from here on; spelled with Erf, the NPU refuses it once quantized."""
 
-_PROOF_QUESTIONS = 12
+_PROOF_EXAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Exported:
         tokenizer: the checkpoint's tokenizer.json.
         mask_constants: constants that were raised to the mask value, "tensor = value (reader)" each.
         mask_folded: whether the mask's nodes became one table look-up.
-        questions_checked: questions whose answers equal the checkpoint's own, all of those asked.
-        largest_difference: of a logit from the checkpoint's own, on those questions.
+        examples_checked: examples whose predictions equal the checkpoint's own, all of those asked.
+        largest_difference: of an output from the checkpoint's own, on those examples.
     """
 
     onnx: Path
@@ -50,7 +48,7 @@ class Exported:
     tokenizer: Path
     mask_constants: tuple[str, ...]
     mask_folded: bool
-    questions_checked: int
+    examples_checked: int
     largest_difference: float
 
     def notes(self) -> dict[str, Any]:
@@ -66,8 +64,9 @@ def export(
     mask_value: float = DEFAULT_VALUE,
     architecture: str = "",
     tokenizer: str = "",
+    task: str = DEFAULT_TASK,
 ) -> Exported:
-    """Export a question-answering checkpoint to ONNX.
+    """Export a checkpoint to ONNX.
 
     Args:
         checkpoint: folder or hub name; not read when `architecture` is given.
@@ -76,12 +75,14 @@ def export(
         mask_value: what the exported graph adds to the scores of padding.
         architecture: build this family with random weights instead of loading a checkpoint.
         tokenizer: folder or hub name of the tokenizer, the checkpoint itself by default.
+        task: what the model is for.
 
     Raises:
-        CheckpointError: no question-answering checkpoint, or the exported graph does not answer as it does.
+        CheckpointError: no checkpoint of the task, or the exported graph does not predict as it does.
         SetupError: the hub cannot be reached.
     """
-    model = random_model(architecture) if architecture else load_model(checkpoint)
+    chosen = find_task(task)
+    model = chosen.random_model(architecture) if architecture else chosen.load_model(checkpoint)
     _check_length(model, sequence_length)
     paths = _paths(target)
     sources = {"checkpoint": Path(checkpoint)} if Path(checkpoint).is_dir() and not architecture else {}
@@ -90,24 +91,25 @@ def export(
         recorded("export", sources, {**settings, "architecture": architecture}, {"onnx": target}) as notes,
         whole_files(*paths) as (fixed_file, dynamic_file, tokenizer_file),
     ):
-        save_tokenizer(tokenizer or checkpoint, tokenizer_file)
-        windows = _proof_windows(tokenizer_file, sequence_length, model)
-        fixed, dynamic, replaced, folded = _graphs(model, sequence_length, mask_value)
+        chosen.save_preprocessing(tokenizer or checkpoint, tokenizer_file)
+        batch = _proof_batch(chosen, tokenizer_file, sequence_length, model)
+        fixed, dynamic, replaced, folded = _graphs(model, chosen.name, sequence_length, mask_value)
         save(fixed, fixed_file)
         save(dynamic, dynamic_file)
-        difference = _prove(model, fixed_file, dynamic_file, windows)
-        made = Exported(*paths, replaced, folded, len(windows.questions), difference)
+        difference = _prove(chosen, model, fixed_file, dynamic_file, batch)
+        made = Exported(*paths, replaced, folded, len(batch.examples), difference)
         notes.update(made.notes())
     return made
 
 
 def _graphs(
     model: Any,  # noqa: ANN401
+    task: str,
     length: int,
     mask_value: float,
 ) -> tuple[onnx.ModelProto, onnx.ModelProto, tuple[str, ...], bool]:
     """The fixed and the dynamic graph, the mask constants that were replaced, and whether the mask was folded."""
-    dynamic = _trace(model)
+    dynamic = _trace(model, task)
     shapes = {value.name: (1, length) for value in dynamic.graph.input}
     fixed = use_int32_inputs(fix_shapes(dynamic, shapes))
     dynamic = use_int32_inputs(dynamic)
@@ -130,64 +132,58 @@ def _check_length(model: Any, length: int) -> None:  # noqa: ANN401
         )
 
 
-def _trace(model: Any) -> onnx.ModelProto:  # noqa: ANN401
+def _trace(model: Any, task: str) -> onnx.ModelProto:  # noqa: ANN401
     """The ONNX graph with dynamic batch and length, as optimum exports it."""
     with quiet(), tempfile.TemporaryDirectory() as folder:
         from optimum.exporters.onnx import onnx_export_from_model
 
-        onnx_export_from_model(model, folder, task="question-answering", opset=OPSET, do_validation=False)
+        onnx_export_from_model(model, folder, task=task, opset=OPSET, do_validation=False)
         return load(Path(folder) / "model.onnx")
 
 
-def _proof_windows(tokenizer: Path, length: int, model: Any) -> Windows:  # noqa: ANN401
-    """Windows of shipped questions: short and long passages, with and without padding."""
-    questions = load_questions(SHIPPED_CALIBRATION)
-    chosen = [questions[index] for index in np.linspace(0, len(questions) - 1, _PROOF_QUESTIONS).astype(int)]
-    windows = make_windows(chosen, load_tokenizer(tokenizer), length)
+def _proof_batch(task: Task, preprocessing: Path, length: int, model: Any) -> Batch:  # noqa: ANN401
+    """Shipped examples: short and long ones, with and without padding."""
+    examples = task.load(task.calibration)
+    chosen = [examples[index] for index in np.linspace(0, len(examples) - 1, _PROOF_EXAMPLES).astype(int)]
+    batch = task.encode(chosen, preprocessing, (1, length))
     vocabulary = model.config.vocab_size
-    if windows.input_ids.max() >= vocabulary:
+    if batch.arrays["input_ids"].max() >= vocabulary:
         raise CheckpointError(
             f"The tokenizer knows more tokens than the model's {vocabulary}.",
             "Pass the tokenizer the model was trained with.",
         )
-    return windows
+    return batch
 
 
-def _prove(model: Any, fixed: Path, dynamic: Path, windows: Windows) -> float:  # noqa: ANN401
-    """Compare both graphs with the checkpoint; returns the largest logit difference.
+def _prove(task: Task, model: Any, fixed: Path, dynamic: Path, batch: Batch) -> float:  # noqa: ANN401
+    """Compare both graphs with the checkpoint; returns the largest difference of an output.
 
     Raises:
-        CheckpointError: an answer changed.
+        CheckpointError: a prediction changed.
     """
-    original = _torch_logits(model, windows)
-    wanted = [answer.text for answer in find_answers(*original, windows)]
-    real = windows.attention_mask > 0
+    original = _torch_outputs(task, model, batch)
+    wanted = [prediction.text for prediction in task.predict(original, batch)]
     differences = []
     for path, graph in ((fixed, "fixed"), (dynamic, "dynamic")):
-        logits = run_onnx(path, windows).logits
-        got = [answer.text for answer in find_answers(*logits, windows)]
+        outputs = run_onnx(path, batch, task.outputs)
+        got = [prediction.text for prediction in task.predict(outputs, batch)]
         changed = [
-            question.id
-            for question, before, after in zip(windows.questions, wanted, got, strict=True)
-            if before != after
+            example.id for example, before, after in zip(batch.examples, wanted, got, strict=True) if before != after
         ]
         if changed:
             raise CheckpointError(
-                f"The exported graph ({graph} shapes) answers {len(changed)} of {len(got)} questions otherwise than "
-                f"the checkpoint, {changed[0]!r} the first."
+                f"The exported graph ({graph} shapes) gives other {task.words.predictions} than the checkpoint to "
+                f"{len(changed)} of {len(got)} {task.words.examples}, {changed[0]!r} the first."
             )
-        differences += [
-            float(np.abs(before - after)[real].max()) for before, after in zip(original, logits, strict=True)
-        ]
+        differences.append(float(np.abs(original.values(batch) - outputs.values(batch)).max()))
     return max(differences)
 
 
-def _torch_logits(model: Any, windows: Windows) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
+def _torch_outputs(task: Task, model: Any, batch: Batch) -> Outputs:  # noqa: ANN401
     import torch
 
-    names = ["input_ids", "attention_mask"] + (["token_type_ids"] if hasattr(model.config, "type_vocab_size") else [])
+    taken = [name for name in batch.arrays if name != "token_type_ids" or hasattr(model.config, "type_vocab_size")]
     with torch.inference_mode():
-        inputs = {name: torch.from_numpy(array).long() for name, array in windows.inputs(slice(None), names).items()}
+        inputs = {name: torch.from_numpy(array).long() for name, array in batch.inputs(slice(None), taken).items()}
         output = model(**inputs)
-    start, end = (getattr(output, name).numpy() for name in LOGITS)
-    return start, end
+    return Outputs({name: getattr(output, name).numpy() for name in task.outputs})

@@ -1,100 +1,42 @@
-"""Pre-trained checkpoint + questions with answers → question-answering checkpoint, its log, its curve and its F1."""
+"""Pre-trained checkpoint + examples → a checkpoint of a task, its log, its curve and its score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from snpe_tools.core.progress import say
-from snpe_tools.tasks.question_answering.checkpoint import load_base, load_fast_tokenizer
-from snpe_tools.tasks.question_answering.metrics import QaScore
-from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS
-from snpe_tools.training.curve import CROSS_ENTROPY
-from snpe_tools.training.hardware import describe, to_device
-from snpe_tools.training.loop import fit
-from snpe_tools.training.settings import TrainingSettings
-from snpe_tools.training.state import History, StateFile, identity
-from snpe_tools.training.task import Task, load_task
-from snpe_tools.training.tensors import answer_loss
-from snpe_tools.training.writing import Trained, check_output, write_trained
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What training made, and how well it answers.
-
-    Attributes:
-        checkpoint: folder with weights, configuration, tokenizer, `training.json` and `training.svg`.
-        windows, steps: different windows and batches learnt from.
-        seconds: of training, over all runs that it took.
-        tokens_per_second: padding included.
-        evaluated: questions of the score.
-        em, f1: in percent, of the checkpoint as written.
-    """
-
-    checkpoint: Path
-    windows: int
-    steps: int
-    seconds: float
-    tokens_per_second: float
-    evaluated: int
-    em: float
-    f1: float
+from snpe_tools.tasks import DEFAULT_TASK, find_task
+from snpe_tools.training.settings import SequenceSettings
 
 
 def train(
-    settings: TrainingSettings,
+    settings: SequenceSettings,
     data: Path,
     output: Path,
     *,
-    evaluation: Path = SHIPPED_QUESTIONS,
+    task: str = DEFAULT_TASK,
+    evaluation: Path | None = None,
     restart: bool = False,
-) -> TrainResult:
-    """Fine-tune a pre-trained checkpoint for extractive question answering.
+) -> Any:  # noqa: ANN401 - the task's own dataclass; see `tasks.trainer.Trained`
+    """Fine-tune a pre-trained checkpoint for a task.
 
     A run that was killed goes on, with the same result, when it is called again; its state is kept beside `output`.
 
     Args:
-        settings: base checkpoint, schedule, windows; see `TrainingSettings`.
-        data: SQuAD v1.1 or v2.0 JSON, or rows (.jsonl, .jsonl.xz).
+        settings: base checkpoint, schedule, encoding; what the task's `trainer().settings` gives.
+        data: examples to learn from.
         output: folder of the new checkpoint; replaced.
-        evaluation: SQuAD JSON to score the result on; no passage may be in both.
+        task: what is learned.
+        evaluation: examples to score the result on, the shipped ones by default; no passage or image may be in both.
         restart: forget the state of an earlier run.
 
     Raises:
-        DataError: questions that cannot be read, or that leak.
+        DataError: examples that cannot be read, or that leak.
         CheckpointError: the base cannot be fine-tuned.
-        UsageError: the state of a run with other settings or data is there, or `output` holds something else.
-        ExecutionError: training fell apart.
+        UsageError: the task has no trainer, the state of a run with other settings or data is there, or `output` holds
+            something else.
+        ExecutionError: the loss is not a number any more.
         StorageError: no space.
     """
-    check_output(output)
-    tokenizer = load_fast_tokenizer(settings.base)
-    task = load_task(data, evaluation, tokenizer.backend_tokenizer, settings)
-    model = to_device(load_base(settings.base, settings.dropout, settings.seed), settings)
-    state = StateFile.beside(output, "training", identity(settings, data, settings.base), settings.save_minutes)
-    if restart:
-        state.remove()
-    say(f"  {len(task.labelled.windows)} windows in {len(task.steps)} steps, {describe(model, settings)}")
-    history = fit(model, task.steps, lambda _, rows: answer_loss(model, task.labelled, rows), settings, state)
-    result = write_trained(
-        Trained(model, tokenizer, task, settings, {CROSS_ENTROPY: history.losses}),
-        output,
-        lambda score: _result(output, history, task, score),
-        {"settings": settings.model_dump(mode="json")},
-    )
-    state.remove()
-    return result
-
-
-def _result(output: Path, history: History, task: Task, score: QaScore) -> TrainResult:
-    return TrainResult(
-        checkpoint=output,
-        windows=len(task.labelled.windows),
-        steps=history.step,
-        seconds=round(history.seconds, 1),
-        tokens_per_second=history.tokens_per_second,
-        evaluated=len(task.evaluation.questions),
-        em=score.em,
-        f1=score.f1,
-    )
+    chosen = find_task(task)
+    return chosen.trainer().train(settings, data, output, evaluation or chosen.evaluation, restart=restart)

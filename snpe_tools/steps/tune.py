@@ -1,4 +1,4 @@
-"""A recipe + questions → the plan of the cheapest mixed precision that keeps its answers."""
+"""A recipe + examples → the plan of the cheapest mixed precision that keeps its predictions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan, load_plan, save_plan
 from snpe_tools.steps.build import build_sources
 from snpe_tools.steps.tune_confirm import confirm
-from snpe_tools.training.corpus import load_corpus
+from snpe_tools.tasks import Metric, Words, find_task
 from snpe_tools.tuning.search import Search
-from snpe_tools.tuning.session import MIXED, TuneSettings, Workshop, too_few
+from snpe_tools.tuning.session import MIXED, TuneSettings, TuningSession, too_few
 from snpe_tools.tuning.trial import Trial, Tuning, save_tuning
 
 _HELP = 3
@@ -36,6 +36,8 @@ class Tuned:
     plan: Path
     file: Path
     stopped: bool
+    metric: Metric
+    words: Words
     helpful: tuple[str, ...] = field(default=())
 
     @property
@@ -51,10 +53,12 @@ class Tuned:
         """
         if not self.tuning.reached:
             drop = self.best.drop if self.best.held_out is None else max(self.best.drop, self.best.held_out)
-            asked = "not confirmed by held-out questions" if self.best.held_out is None else "held-out questions too"
+            held_out = f"held-out {self.words.examples}"
+            asked = f"not confirmed by {held_out}" if self.best.held_out is None else f"{held_out} too"
             why = "the time ran out" if self.stopped else "no plan reaches the goal"
             raise AccuracyError(
-                f"{self.tuning.model}: {why}; the best is likely to lose {drop:.2f} F1 ({asked}), "
+                f"{self.tuning.model}: {why}; the best is likely to lose {drop:.2f} {self.metric.label} "
+                f"({asked}), "
                 f"and {self.tuning.max_drop:g} were allowed.",
                 "What would help most: " + "; ".join(self.helpful) + ".",
             )
@@ -68,10 +72,10 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
 
     Args:
         root: folder that holds Models/ and raw_inputs/.
-        settings: the goal, the questions and the time.
+        settings: the goal, the examples and the time.
 
     Raises:
-        DataError: too few questions, or passages that are also evaluated.
+        DataError: too few examples, or some that are also evaluated.
         UsageError: the HTP of an SoC is too old.
         RecipeError: the plan that is there is not one of this model.
         SnpeToolsError: of the step that failed. Trials of an interrupted search are kept, and not made again.
@@ -79,29 +83,31 @@ def tune(recipe: Recipe, root: Path = Path(), settings: TuneSettings | None = No
     chosen, space = settings or TuneSettings(), Workspace(root, recipe.name)
     check_fit(f"A {MIXED} model", recipe.parsed_socs, MIXED.need)
     recipe = recipe.model_copy(update={"precision": str(MIXED), "method": "min-max", "train": ""})
-    pool = load_corpus(chosen.data).questions
-    if len(pool) < 2 * chosen.questions:
-        raise too_few(len(pool), chosen.questions, fewer=len(pool) // 3)
+    task = find_task(recipe.task)
+    pool = task.load_practice(chosen.data or task.practice)
+    if len(pool) < 2 * chosen.examples:
+        raise too_few(len(pool), chosen.examples, len(pool) // 3, task.words)
     with space.locked():
         known = load_plan(space.plan).model_copy(update={"weights": ""}) if space.plan.is_file() else None
-        build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation)
-        workshop = Workshop(recipe, space, chosen, pool)
-        search = Search(workshop.ground(), workshop.tuning())
+        build_sources(recipe, space, Precision.parse("fp16"), chosen.evaluation or task.evaluation)
+        session = TuningSession(recipe, space, chosen, pool)
+        search = Search(session.context(), session.tuning())
         with explained(space.onnx):
-            search.run(workshop.sensitivity(), known)
+            search.run(session.sensitivity(), known)
         help_ = helpful(search.tuning, search.wide_in_best(), stopped=search.stopped)
-        written = write_best(search.tuning, space.plan, known, workshop.weights)
+        written = write_best(search.tuning, space.plan, known, session.weights, task.metric.label)
         if search.tuning.reached and not search.stopped:
-            search.tuning.emulated = confirm(recipe, space, workshop.held_out)
+            search.tuning.emulated = confirm(recipe, space, session.held_out)
             save_tuning(search.tuning, space.tuning)
-    return Tuned(search.tuning, written, space.tuning, search.stopped, help_)
+    return Tuned(search.tuning, written, space.tuning, search.stopped, task.metric, task.words, help_)
 
 
-def write_best(tuning: Tuning, path: Path, known: Plan | None, weights: str = "") -> Path:
+def write_best(tuning: Tuning, path: Path, known: Plan | None, weights: str = "", metric: str = "score") -> Path:
     """Write the best plan: to `path` where it reaches the goal, else beside it. The known one stays as it is written.
 
     Args:
         weights: fingerprint of those that it was found for.
+        metric: what the task's metric is called.
 
     Returns:
         The file that holds it.
@@ -112,7 +118,8 @@ def write_best(tuning: Tuning, path: Path, known: Plan | None, weights: str = ""
         save_plan(
             best.plan.model_copy(update={"weights": weights}),
             target,
-            f"By `snpe-tools tune`: F1 {best.f1:.2f} on {tuning.questions} questions, float {tuning.float_f1:.2f};"
+            f"By `snpe-tools tune`: {metric} {best.score:.2f} on {tuning.examples} {tuning.noun}, float "
+            f"{tuning.float_score:.2f};"
             f"\n{best.wide:.0f} % of activations and {best.wide_macs:.0f} % of multiply-accumulates in 16 bits.",
         )
     if tuning.reached:

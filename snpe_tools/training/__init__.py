@@ -1,1 +1,1 @@
-"""Training question-answering models: data, windows with labels, the loop, and the score at the end."""
+"""Training, whatever is learned: order, loop, state, hardware; a task's own folder says what is learned."""

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.tasks.question_answering.features import IntArray
-
 _BATCHES_PER_BUCKET = 50
 
+IntArray = NDArray[np.int32]
 Batches = list[NDArray[np.intp]]
 
 

@@ -1,4 +1,4 @@
-"""A question-answering graph with a fake quantizer wherever its DLC will have a quantizer."""
+"""A graph with a fake quantizer wherever its DLC will have a quantizer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Start and end logits, float32 (batch, length), and what is carried from layer to layer before any rounding."""
+class Computed:
+    """Outputs by name, float32 (batch, ...), and what is carried from layer to layer before any rounding."""
 
-    start_logits: Tensor
-    end_logits: Tensor
+    outputs: Mapping[str, Tensor]
     hidden: tuple[Tensor, ...] = ()
+
+    def __getitem__(self, name: str) -> Tensor:
+        """An output, as of a model of transformers."""
+        return self.outputs[name]
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,14 @@ class QuantizedModel(nn.Module):  # type: ignore[misc]
         found |= {(name, True): layout.narrow[name] for name in dict.fromkeys(self._quantizers.narrow.values())}
         return {key: number for number, key in enumerate(found)}, list(found.values())
 
-    def forward(self, **inputs: Tensor) -> Answered:
+    def forward(self, **inputs: Tensor) -> Computed:
         """Logits, with every quantized tensor rounded; without, as long as `quantizing` is off."""
         weights = {name: self.weights[place] for name, place in self._places.items()}
         weights |= {name: getattr(self, place) for name, place in self._fixed.items()}
         rounding = _Rounding(self, quantizing=self.quantizing)
         outputs = self._graph(inputs, weights, rounding)
         hidden = tuple(rounding.seen[name] for name in self._carried if name in rounding.seen)
-        return Answered(outputs["start_logits"], outputs["end_logits"], hidden)
+        return Computed(outputs, hidden)
 
     def rounded(self, name: str, value: Tensor, converted: str | None) -> Tensor:
         """A value as its reader sees it; `converted`: the 16-bit tensor of which the reader sees 8 bits, if it does."""

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snpe_tools.core.sqnr import sqnr_db
+from snpe_tools.core.tensor_spec import Array
+from snpe_tools.execution.onnx_cpu import parallel
 from snpe_tools.graph.dequantized import dequantize_constants
 from snpe_tools.graph.loading import infer_types, input_specs
 from snpe_tools.graph.ranges import Ranges
@@ -21,11 +22,9 @@ from snpe_tools.quantization.calibration import constants
 from snpe_tools.quantization.mixing import lay_out, wide_tensors
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions, Simulator
-from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
-from snpe_tools.tasks.question_answering.features import IntArray, Windows
-from snpe_tools.tasks.question_answering.inference import LOGITS, parallel
-from snpe_tools.tasks.question_answering.likely import likely_f1
-from snpe_tools.tasks.question_answering.metrics import evaluate, has_unanswerable
+from snpe_tools.tasks import Batch, Outputs, Task
+from snpe_tools.tasks.batch import FloatArray
+from snpe_tools.tasks.metric import Floats
 from snpe_tools.tuning.trial import Trial
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ _CONVERT = "_as_uint"
 
 @dataclass(frozen=True)
 class Variant:
-    """A float graph to quantize, what was observed on it, and the questions in windows of its length."""
+    """A float graph to quantize, and what was observed on it."""
 
     model: onnx.ModelProto
     ranges: Ranges
@@ -88,38 +87,21 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     }
 
 
-def divergence(first: FloatArray, second: FloatArray, real: NDArray[np.bool_]) -> float:
-    """Kullback-Leibler divergence, in nats, of the second logits' answers from the first's: mean over windows.
-
-    That of the first and that of the last token are added.
-
-    Args:
-        first, second: logits (2, windows, tokens).
-        real: (windows, tokens), what is no padding.
-    """
-    from scipy.special import log_softmax
-
-    logs, others = (
-        log_softmax(np.where(real, logits.astype(np.float64), -np.inf), axis=-1)[:, real] for logits in (first, second)
-    )
-    return float(np.sum(np.exp(logs) * (logs - others)) / len(real))
-
-
 class Judge:
-    """Asks the search questions, and compares with the float model's answers."""
+    """Asks the search examples, and compares with the float model's predictions."""
 
-    def __init__(self, model: onnx.ModelProto, windows: Windows) -> None:
-        self.windows = windows
+    def __init__(self, model: onnx.ModelProto, batch: Batch, task: Task) -> None:
+        self.batch, self._task = batch, task
         self._names = [spec.name for spec in input_specs(model)]
-        self._empty = has_unanswerable(windows.questions)
-        self._float = self._logits(model)
-        self._likely = self._likely_f1(self._float)
-        self.answers = self._texts(self._float)
-        self.f1 = evaluate(windows.questions, self.answers).f1
+        self._float = self._outputs(model)
+        self._wanted = self._expected(self._float)
+        predictions = task.predict(self._float, batch)
+        self.predictions = [prediction.text for prediction in predictions]
+        self.score = task.score(batch, predictions).value
 
-    def inputs(self, row: int) -> dict[str, IntArray]:
-        """The model's inputs of one window."""
-        return self.windows.inputs(slice(row, row + 1), self._names)
+    def inputs(self, row: int) -> dict[str, Array]:
+        """The model's inputs of one inference."""
+        return self.batch.inputs(slice(row, row + 1), self._names)
 
     def judge(self, label: str, candidate: Candidate, plan: Plan) -> Trial:
         """Score a plan."""
@@ -128,18 +110,17 @@ class Judge:
         size = model.ByteSize()
         converts = sum(node.op_type == "QuantizeLinear" and _CONVERT in node.output[0] for node in model.graph.node)
         dequantize_constants(model)
-        logits = self._logits(model)
-        texts = self._texts(logits)
-        f1 = evaluate(self.windows.questions, texts).f1
-        real = self.windows.attention_mask > 0
+        outputs = self._outputs(model)
+        predictions = self._task.predict(outputs, self.batch)
+        same = [one.text == other for one, other in zip(predictions, self.predictions, strict=True)]
         return Trial(
             label=label,
             plan=plan,
-            f1=f1,
-            drop=float(np.mean(self._likely - self._likely_f1(logits))),
-            same=100 * float(np.mean([one == other for one, other in zip(texts, self.answers, strict=True)])),
-            sqnr_db=sqnr_db(self._float[:, real], logits[:, real]),
-            divergence=divergence(self._float, logits, real),
+            score=self._task.score(self.batch, predictions).value,
+            drop=float(np.mean(self._wanted - self._expected(outputs))),
+            same=100 * float(np.mean(same)),
+            sqnr_db=sqnr_db(self._float.values(self.batch), outputs.values(self.batch)),
+            divergence=self._task.divergence(self._float, outputs, self.batch),
             wide=candidate.wide_share(plan),
             bytes=size,
             wide_macs=candidate.wide_macs(plan),
@@ -147,20 +128,22 @@ class Judge:
             seconds=time.perf_counter() - started,
         )
 
-    def _logits(self, model: onnx.ModelProto) -> FloatArray:
-        session = plain_session(model, threads=1)
-        result = np.zeros((2, *self.windows.input_ids.shape), np.float32)
+    def _outputs(self, model: onnx.ModelProto) -> Outputs:
+        """Of a model in memory, computed node by node."""
+        session, names = plain_session(model, threads=1), list(self._task.outputs)
+        found: list[list[FloatArray]] = [[] for _ in range(len(self.batch))]
 
         def infer(row: int) -> None:
-            result[:, row] = np.concatenate(session.run(list(LOGITS), self.inputs(row)))
+            found[row] = session.run(names, self.inputs(row))
 
-        for _ in parallel(infer, range(len(self.windows))):
+        for _ in parallel(infer, range(len(self.batch))):
             pass
-        return result
+        columns = zip(*found, strict=True)
+        return Outputs({name: np.concatenate(parts) for name, parts in zip(names, columns, strict=True)})
 
-    def _likely_f1(self, logits: FloatArray) -> NDArray[np.float64]:
-        return likely_f1(logits[0], logits[1], self.windows, may_be_empty=self._empty)
-
-    def _texts(self, logits: FloatArray) -> list[str]:
-        found = find_answers(logits[0], logits[1], self.windows, may_be_empty=self._empty)
-        return [answer.text for answer in found]
+    def _expected(self, outputs: Outputs) -> Floats:
+        """What each prediction is likely to score; what it scores, where the task has no smooth twin of its metric."""
+        expected = self._task.expected_score(outputs, self.batch)
+        if expected is not None:
+            return expected
+        return self._task.score(self.batch, self._task.predict(outputs, self.batch)).each

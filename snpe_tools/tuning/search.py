@@ -23,14 +23,15 @@ _SHARES = (0, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100)
 
 
 @dataclass(frozen=True)
-class Ground:
+class SearchContext:
     """What a search stands on.
 
     Attributes:
         plain, folded: the model as exported, and with its scales folded.
-        judge: of the search questions; `referee` of held-out ones.
+        judge: of the search examples; `referee` of held-out ones.
         deadline: monotonic seconds at which no new trial begins.
         file: where trials are kept, and which is the best so far.
+        metric: what the task's metric is called.
     """
 
     plain: Candidate
@@ -39,16 +40,17 @@ class Ground:
     referee: Judge
     deadline: float
     file: Path
+    metric: str
 
 
 class Search:
     """Tries plans, keeps every trial, and knows those of an earlier run."""
 
-    def __init__(self, ground: Ground, tuning: Tuning) -> None:
-        self.ground, self.tuning, self.stopped = ground, tuning, False
+    def __init__(self, context: SearchContext, tuning: Tuning) -> None:
+        self.context, self.tuning, self.stopped = context, tuning, False
 
     def run(self, sensitivity: Sensitivity, known: Plan | None = None) -> None:
-        """The known plan first, then methods, then raise operations until the goal holds on both sets of questions.
+        """The known plan first, then methods, then raise operations until the goal holds on both sets of examples.
 
         Raises:
             RecipeError: the known plan names an operation that the model does not have.
@@ -56,20 +58,20 @@ class Search:
         if known and (trial := self.attempt("the plan that was there", known)):
             self._holds(trial)
         clips = _worthwhile(sensitivity)
-        self.tuning.costs = costs(sensitivity, clips, self.ground.folded.operations)
+        self.tuning.costs = costs(sensitivity, clips, self.context.folded.operations)
         base = self._methods(clips)
         kept = clips if base.clip else {}
         self.raise_until_it_holds(
-            base, raise_in_order(_computed(sensitivity.effects(kept), self.ground.folded.operations))
+            base, raise_in_order(_computed(sensitivity.effects(kept), self.context.folded.operations))
         )
 
     def _methods(self, clips: Mapping[str, Clip]) -> Plan:
         """Each method alone and all together; returns the best for operations of 8 bits."""
-        names = {operation.tensor: operation.name for operation in self.ground.folded.operations}
+        names = {operation.tensor: operation.name for operation in self.context.folded.operations}
         clip = {names[tensor]: shares for tensor, shares in clips.items()}
         together = Plan(fold_scales=True, score_floor=True)
         clipped = together.model_copy(update={"clip": clip})
-        everything = tuple(dict.fromkeys(operation.type for operation in self.ground.folded.operations))
+        everything = tuple(dict.fromkeys(operation.type for operation in self.context.folded.operations))
         wide = together.model_copy(update={"wide": tuple(kind for kind in everything if kind != CONSTANT)})
         for label, plan in (
             ("w8a8 as it is", Plan()),
@@ -84,7 +86,7 @@ class Search:
         return min(both, key=lambda trial: trial.divergence).plan if both else together
 
     def raise_until_it_holds(self, base: Plan, steps: Sequence[Step]) -> None:
-        """Try the order at every share, then confirm the cheapest that promises to hold, until held-out questions do.
+        """Try the order at every share, then confirm the cheapest that promises to hold, until held-out examples do.
 
         Along the order a loss can only fall, so what a trial is expected to lose is read off the falling line that fits
         all of them best.
@@ -103,26 +105,27 @@ class Search:
                 return
 
     def _holds(self, trial: Trial) -> bool:
-        """Whether the goal holds on the search questions and on held-out ones, which are asked once."""
+        """Whether the goal holds on the search examples and on held-out ones, which are asked once."""
         if trial.held_out is None and trial.promises(self.tuning.max_drop) and not self._late():
-            trial.held_out = self.ground.referee.judge(trial.label, self._candidate(trial.plan), trial.plan).drop
+            trial.held_out = self.context.referee.judge(trial.label, self._candidate(trial.plan), trial.plan).drop
             self._keep()
-            say(f"    {trial.label}, held-out questions: likely F1 {-trial.held_out:+.2f} against float")
+            metric, noun = self.context.metric, self.tuning.noun
+            say(f"    {trial.label}, held-out {noun}: likely {metric} {-trial.held_out:+.2f} against float")
         return trial.holds(self.tuning.max_drop)
 
     def _late(self) -> bool:
-        self.stopped = self.stopped or time.monotonic() > self.ground.deadline
+        self.stopped = self.stopped or time.monotonic() > self.context.deadline
         return self.stopped
 
     def _within(self, base: Plan, steps: Sequence[Step], share: float) -> Plan:
         """The longest part of the order that raises no more than `share` percent of activations."""
         plans = (self.plan_after(base, steps, count) for count in range(len(steps), -1, -1))
-        return next(plan for plan in plans if self.ground.folded.wide_share(plan) <= share)
+        return next(plan for plan in plans if self.context.folded.wide_share(plan) <= share)
 
     def plan_after(self, base: Plan, steps: Sequence[Step], count: int) -> Plan:
         """The plan with the first `count` steps raised."""
         raised = {tensor for step in steps[:count] for tensor in step.raised}
-        names = tuple(operation.name for operation in self.ground.folded.operations if operation.tensor in raised)
+        names = tuple(operation.name for operation in self.context.folded.operations if operation.tensor in raised)
         return base.model_copy(update={"wide": names})
 
     def wide_in_best(self) -> set[str]:
@@ -136,10 +139,10 @@ class Search:
             return known
         if self.tuning.trials and self._late():
             return None
-        trial = self.ground.judge.judge(label, self._candidate(plan), plan)
+        trial = self.context.judge.judge(label, self._candidate(plan), plan)
         say(
-            f"  {label}: F1 {trial.f1:.2f}, likely {-trial.drop:+.2f} against float, {trial.same:.0f} % equal, "
-            f"{trial.wide:.0f} % 16-bit"
+            f"  {label}: {self.context.metric} {trial.score:.2f}, likely {-trial.drop:+.2f} against float, "
+            f"{trial.same:.0f} % equal, {trial.wide:.0f} % 16-bit"
         )
         self.tuning.trials.append(trial)
         self._keep()
@@ -147,10 +150,10 @@ class Search:
 
     def _keep(self) -> None:
         self.tuning.choose()
-        save_tuning(self.tuning, self.ground.file)
+        save_tuning(self.tuning, self.context.file)
 
     def _candidate(self, plan: Plan) -> Candidate:
-        return self.ground.folded if plan.fold_scales else self.ground.plain
+        return self.context.folded if plan.fold_scales else self.context.plain
 
 
 def smooth(trials: Sequence[Trial]) -> None:

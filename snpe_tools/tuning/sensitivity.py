@@ -1,17 +1,18 @@
 """What each tensor costs at 8 bits, all of them from one pass over a few windows.
 
-A first and a last token of an answer are drawn from the float model's own distributions. The gradient of their
-log-probability at a tensor, times the error that rounding makes there, is how much the error changes that answer's
-log-probability; half its mean square over draws and windows is the Kullback-Leibler divergence that the error adds
-(its second-order form, by the Fisher information). So an error counts by what it does to answers: one that moves the
-logits of tokens that nobody would answer with counts little. One backward pass serves every tensor, every reader and
-every clipped range, where leaving out one tensor at a time would need an inference for each.
+One of each choice that the outputs make (such as the first and the last token of a text) is drawn from the float
+model's own distribution. The gradient of its log-probability at a tensor, times the error that rounding makes there, is
+how much the error changes that draw's log-probability; half its mean square over draws and windows is the
+Kullback-Leibler divergence that the error adds (its second-order form, by the Fisher information). So an error counts
+by what it does to predictions: one that moves logits of what nobody would predict counts little. One backward pass
+serves every tensor, every reader and every clipped range, where leaving out one tensor at a time would need an
+inference for each.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
+Distributions = Callable[["Mapping[str, Tensor]", "Mapping[str, Tensor]"], "list[Tensor]"]
 Clip = tuple[float, float]
 FULL: Clip = (1.0, 1.0)
 _SHARES = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25)
@@ -78,6 +80,7 @@ def measure(
     symmetric: Mapping[str, bool],
     ranges: Ranges,
     windows: Iterable[Mapping[str, Array]],
+    distributions: Distributions,
 ) -> Sensitivity:
     """Measure every tensor that operations write.
 
@@ -85,12 +88,13 @@ def measure(
         model: float ONNX, fixed shapes.
         symmetric: by tensor, whether its encoding is.
         ranges: what 8 bits must span, before clipping.
-        windows: inputs by name; padding is no answer.
+        windows: inputs by name.
+        distributions: logits of each choice that outputs make; see `Task.distributions`.
 
     Raises:
         OnnxError: an operation that cannot be differentiated.
     """
-    probe = _Probe(model, operations, symmetric, ranges)
+    probe = _Probe(model, operations, symmetric, ranges, distributions)
     for inputs in windows:
         probe.add(inputs)
     return Sensitivity(probe.result(), probe.causes())
@@ -112,9 +116,11 @@ class _Probe:
         operations: Sequence[Operation],
         symmetric: Mapping[str, bool],
         ranges: Ranges,
+        distributions: Distributions,
     ) -> None:
         import torch
 
+        self._distributions = distributions
         self._graph, self._symmetric, self._ranges = GraphFunction(model), symmetric, ranges.as_dict()
         self._known = by_tensor(operations)
         self._reads = Reads(model, operations)
@@ -130,15 +136,15 @@ class _Probe:
         self._taps = []
         given = {name: torch.from_numpy(np.asarray(array)) for name, array in inputs.items()}
         outputs = self._graph(given, self._graph.weights, self._tap)
-        real = given["attention_mask"].flatten() > 0
         if not self._seen:
             self._look({tap.tensor: tap.value.detach() for tap in self._taps})
-        drawn = sum(self._log_probability(outputs[name].flatten()[real]) for name in self._graph.outputs)
+        logits = self._distributions({name: outputs[name] for name in self._graph.outputs}, given)
+        drawn = sum(self._log_probability(choice) for choice in logits)
         gradients = torch.autograd.grad(drawn, [tap.value for tap in self._taps])
         self._collect(gradients)
 
     def _log_probability(self, logits: Tensor) -> Tensor:
-        """Of a token that is drawn from the logits' own distribution."""
+        """Of what is drawn from the logits' own distribution."""
         import torch
 
         logs = torch.log_softmax(logits / _TEMPERATURE, -1)

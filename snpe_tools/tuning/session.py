@@ -1,4 +1,4 @@
-"""What a search for a mixed precision stands on: questions in short windows, the model for them, and its costs."""
+"""What a search for a mixed precision stands on: short examples, the model for them, and its costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,17 +32,9 @@ from snpe_tools.quantization.calibration import Calibration
 from snpe_tools.quantization.mixing import adjusted, prepared
 from snpe_tools.quantization.plan import Plan
 from snpe_tools.quantization.simulator import QuantizationOptions
-from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
-from snpe_tools.tasks.question_answering.squad import (
-    SHIPPED_CALIBRATION,
-    SHIPPED_PRACTICE,
-    SHIPPED_QUESTIONS,
-    Question,
-    check_disjoint,
-    load_questions,
-)
+from snpe_tools.tasks import Batch, Task, Words, find_task
 from snpe_tools.tuning.model import Candidate, Judge, Variant
-from snpe_tools.tuning.search import Ground
+from snpe_tools.tuning.search import SearchContext
 from snpe_tools.tuning.sensitivity import Sensitivity, measure
 from snpe_tools.tuning.trial import Tuning, load_tuning
 
@@ -51,11 +44,14 @@ _SEARCH_LENGTH = 192
 _PROBED = 48
 """Windows that sensitivities are measured on: with 8 of them the ranges fit those eight."""
 _POOL = 6
-"""So many times the search questions are cut into windows, to find those that fit."""
+"""So many times the search examples are encoded, to find those that fit."""
 FEWEST = 8
-"""Search questions; of fewer, one is worth more F1 than any goal allows."""
+"""Search examples; of fewer, one is worth more than any goal allows."""
 _FORMAT = 4
 """Of what is kept of trials; another number wherever a trial of an equal plan would come out differently."""
+
+
+Encode = Callable[[Sequence[Any]], Batch]
 
 
 @dataclass(frozen=True)
@@ -63,24 +59,25 @@ class TuneSettings:
     """How to search.
 
     Attributes:
-        max_drop: likely F1 that the model may lose against float.
+        max_drop: how much of the task's metric the model is allowed to be likely to lose against float.
         minutes: no new trial begins later.
-        questions: asked of every trial; up to twice as many others are held out.
-        data: SQuAD JSON or rows to take them from.
-        evaluation: questions that the model will be scored on: none of their passages may be searched with.
+        examples: asked of every trial; up to twice as many others are held out.
+        data: file to take them from; None takes the shipped ones.
+        evaluation: examples that the model will be scored on, None for the shipped ones: none of their passages or
+            images may be searched with.
         restart: forget the trials of an earlier run.
     """
 
     max_drop: float = 0.5
     minutes: float = 20.0
-    questions: int = 192
-    data: Path = SHIPPED_PRACTICE
-    evaluation: Path = SHIPPED_QUESTIONS
+    examples: int = 192
+    data: Path | None = None
+    evaluation: Path | None = None
     restart: bool = False
 
 
-def search_key(files: Sequence[str], asked: Sequence[Sequence[Question]], *, per_channel: bool) -> str:
-    """What trials depend on: hashes of files, the questions of each part with all that is in them, how to quantize.
+def search_key(files: Sequence[str], asked: Sequence[Sequence[Any]], *, per_channel: bool) -> str:
+    """What trials depend on: hashes of files, the examples of each part with all that is in them, how to quantize.
 
     The bound is not among them: it only decides which trial is chosen.
     """
@@ -89,77 +86,79 @@ def search_key(files: Sequence[str], asked: Sequence[Sequence[Question]], *, per
 
 
 def split(
-    pool: Sequence[Question], count: int, calibrated: Collection[str], cut: Callable[[Sequence[Question]], Windows]
-) -> tuple[Windows, Windows]:
-    """`count` search questions, and up to twice as many held-out ones, each in one window; no passage is in both.
+    pool: Sequence[Any], count: int, calibrated: Collection[str], encode: Encode, task: Task
+) -> tuple[Batch, Batch]:
+    """`count` search examples, and up to twice as many held-out ones, each in one inference; no group is in both.
 
-    Passages that ranges are `calibrated` on go to the search questions first, so that those held out are new wherever
-    there are enough others.
+    Groups (such as passages) that ranges are `calibrated` on go to the search examples first, so that those held out
+    are new wherever there are enough others.
 
     Raises:
         DataError: there are too few to search with, or to hold out as many.
     """
-    order = np.random.default_rng(0).permutation(len(pool))[: _POOL * count]
-    windows = cut([pool[index] for index in order])
-    single = np.flatnonzero(np.bincount(windows.question, minlength=len(windows.questions)) == 1)
-    by_passage: dict[str, list[int]] = {}
+    order: list[int] = np.random.default_rng(0).permutation(len(pool))[: _POOL * count].tolist()
+    batch = encode([pool[index] for index in order])
+    single = np.flatnonzero(np.bincount(batch.owners, minlength=len(batch.examples)) == 1)
+    by_group: dict[str, list[int]] = {}
     for index in single:
-        by_passage.setdefault(windows.questions[index].context, []).append(int(index))
+        by_group.setdefault(task.group(batch.examples[int(index)]), []).append(int(index))
     searched, held_out = list[int](), list[int]()
-    for context in sorted(by_passage, key=lambda context: context not in calibrated):
-        (searched if len(searched) < count else held_out).extend(by_passage[context])
+    for group in sorted(by_group, key=lambda group: group not in calibrated):
+        (searched if len(searched) < count else held_out).extend(by_group[group])
     if min(len(searched), len(held_out)) < count:
-        raise too_few(len(single), count, fewer=min(len(single) // 3, count // 2))
-    return windows.of_questions(searched[:count]), windows.of_questions(held_out[::-1][: 2 * count])
+        raise too_few(len(single), count, min(len(single) // 3, count // 2), task.words)
+    return batch.of_examples(searched[:count]), batch.of_examples(held_out[::-1][: 2 * count])
 
 
-def too_few(found: int, count: int, fewer: int) -> DataError:
-    """What to say of `found` questions where `count` are searched with; `fewer` would do, if that is enough."""
+def too_few(found: int, count: int, fewer: int, words: Words) -> DataError:
+    """What to say of `found` examples where `count` are searched with; `fewer` would do, if that is enough."""
     return DataError(
-        f"{found} questions (each in one window) are too few to search with {count} and to hold out as many of other "
-        "passages.",
-        "Give training questions: --data FILE (SEARCH=FILE)"
+        f"{found} {words.examples} (each in one window) are too few to search with {count} and to hold out as many of "
+        "other passages.",
+        f"Give training {words.examples}: --data FILE (SEARCH=FILE)"
         + (f", or --questions {fewer} (QUESTIONS={fewer})." if fewer >= FEWEST else "."),
     )
 
 
-class Workshop:
+class TuningSession:
     """Everything a search needs, made from a model's folder."""
 
-    def __init__(self, recipe: Recipe, space: Workspace, settings: TuneSettings, pool: Sequence[Question]) -> None:
+    def __init__(self, recipe: Recipe, space: Workspace, settings: TuneSettings, pool: Sequence[Any]) -> None:
         self._recipe, self._space, self._settings, self._pool = recipe, space, settings, pool
+        self._task = find_task(recipe.task)
         self._full = use_int32_inputs(load(space.onnx))
         unshare_vectors(self._full)
         self._length = min(_SEARCH_LENGTH, recipe.sequence_length)
         self._short = for_windows(self._full, space.dynamic, self._length)
-        self._judge = Judge(self._short, self._windows[0])
+        self._judge = Judge(self._short, self._batches[0], self._task)
 
     @cached_property
-    def _windows(self) -> tuple[Windows, Windows]:
-        """Of the search questions, and of the held-out ones."""
-        count, tokenizer = self._settings.questions, load_tokenizer(self._space.tokenizer)
-        calibration = Path(self._recipe.calibration) if self._recipe.calibration else SHIPPED_CALIBRATION
-        calibrated = {question.context for question in load_questions(calibration)}
-        searched, held_out = split(
-            self._pool, count, calibrated, lambda some: make_windows(some, tokenizer, self._length)
-        )
-        seen = sum(question.context in calibrated for question in held_out.questions)
+    def _batches(self) -> tuple[Batch, Batch]:
+        """Of the search examples, and of the held-out ones."""
+        count, task = self._settings.examples, self._task
+        calibration = Path(self._recipe.calibration) if self._recipe.calibration else task.calibration
+        calibrated = {task.group(example) for example in task.load(calibration)}
+        searched, held_out = split(self._pool, count, calibrated, self._encode, task)
+        seen = sum(task.group(example) in calibrated for example in held_out.examples)
         say(
-            f"  searching with {count} questions (one is worth {100 / count:.1f} F1), {len(held_out.questions)} are "
-            f"held out, {seen} of them on passages of the calibration set"
+            f"  searching with {count} {task.words.examples} (one is worth {100 / count:.1f} {task.metric.label}), "
+            f"{len(held_out.examples)} are held out, {seen} of them on passages of the calibration set"
         )
-        check_disjoint(
-            load_questions(self._settings.evaluation),
-            (*searched.questions, *held_out.questions),
+        task.check_disjoint(
+            task.load(self._settings.evaluation or task.evaluation),
+            (*searched.examples, *held_out.examples),
             what="search",
             hint="Search with training data: --data FILE.",
         )
         return searched, held_out
 
+    def _encode(self, examples: Sequence[Any]) -> Batch:
+        return self._task.encode(examples, self._space.tokenizer, (1, self._length))
+
     @property
-    def held_out(self) -> tuple[Question, ...]:
-        """The questions that were held out."""
-        return self._windows[1].questions
+    def held_out(self) -> Sequence[Any]:
+        """The examples that were held out."""
+        return self._batches[1].examples
 
     @property
     def weights(self) -> str:
@@ -175,27 +174,30 @@ class Workshop:
         return known or Tuning(
             model=self._recipe.name,
             key=key,
-            questions=len(self._windows[0].questions),
+            metric=self._task.metric.key,
+            noun=self._task.words.examples,
+            examples=len(self._batches[0].examples),
             length=self._length,
             max_drop=self._settings.max_drop,
-            float_f1=self._judge.f1,
+            float_score=self._judge.score,
         )
 
     def _key(self) -> str:
         files = [sha256(self._space.onnx), sha256(self._space.ranges)]
-        return search_key(files, [windows.questions for windows in self._windows], per_channel=self._recipe.per_channel)
+        return search_key(files, [batch.examples for batch in self._batches], per_channel=self._recipe.per_channel)
 
-    def ground(self) -> Ground:
+    def context(self) -> SearchContext:
         """The model in both variants, and the judges."""
         options = QuantizationOptions(MIXED, per_channel=self._recipe.per_channel, plan=Plan())
         self._folded = Candidate(self._variant(Plan(fold_scales=True)), options)
-        return Ground(
+        return SearchContext(
             plain=Candidate(self._variant(Plan()), options),
             folded=self._folded,
             judge=self._judge,
-            referee=Judge(self._short, self._windows[1]),
+            referee=Judge(self._short, self._batches[1], self._task),
             deadline=time.monotonic() + 60 * self._settings.minutes,
             file=self._space.tuning,
+            metric=self._task.metric.label,
         )
 
     def _variant(self, plan: Plan) -> Variant:
@@ -209,12 +211,12 @@ class Workshop:
         return Variant(short, Ranges.from_dict(moved, ranges.windows), carried_over(floors, full, short))
 
     def sensitivity(self) -> Sensitivity:
-        """What each operation costs, measured on some of the search windows."""
+        """What each operation costs, measured on some of the search examples."""
         variant, simulator = self._folded.variant, self._folded.simulator
         operations = self._folded.operations
         ranges = adjusted(variant.ranges, Plan(score_floor=True), operations, variant.floors)
         symmetric = {name: quantizer.symmetric for name, quantizer in simulator.quantizers().items()}
-        rows = np.unique(np.linspace(0, len(self._judge.windows) - 1, _PROBED).astype(int))
+        rows = np.unique(np.linspace(0, len(self._judge.batch) - 1, _PROBED).astype(int))
         with progress("measuring what each tensor costs", len(rows)) as advance:
 
             def windows() -> Iterator[Mapping[str, Array]]:
@@ -222,4 +224,4 @@ class Workshop:
                     yield self._judge.inputs(int(row))
                     advance()
 
-            return measure(variant.model, operations, symmetric, ranges, windows())
+            return measure(variant.model, operations, symmetric, ranges, windows(), self._task.distributions)

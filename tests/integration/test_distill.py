@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
 from snpe_tools.core.errors import CheckpointError, DataError, InputError, RecipeError, UsageError
-from snpe_tools.steps.distill import DistillResult, distill
+from snpe_tools.steps.distill import distill
 from snpe_tools.steps.train import train
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
-from snpe_tools.training.distill_settings import DistillSettings
-from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.distill_settings import DistillSettings
+from snpe_tools.tasks.question_answering.training.distilling import DistillResult
 from tests.integration.killing import killed_at_step
 
 SEQUENCE = 48
@@ -87,7 +88,8 @@ def whole(
 ) -> DistillResult:
     """What a run makes that nobody kills."""
     folder = tmp_path_factory.mktemp("whole") / "student"
-    return distill(settings(teacher), easy_questions, text, folder, evaluation=held_out)
+    made: DistillResult = distill(settings(teacher), easy_questions, text, folder, evaluation=held_out)
+    return made
 
 
 @pytest.mark.parametrize("step", [3, 90])

@@ -15,7 +15,7 @@ import pytest
 
 import snpe_tools.dlc as dlc_format
 from snpe_tools.project.workspace import Workspace
-from snpe_tools.scoring.answers_file import load_sheet
+from snpe_tools.scoring.predictions_file import load_sheet
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_QUESTIONS
 from tests.notebooks import execute, outputs
 
@@ -149,10 +149,10 @@ def test_scores_come_with_their_uncertainty_and_every_answer(
     shown, document = scored
     folder = root / "Models" / "tiny"
     sheet = load_sheet(folder / "answers.json")
-    assert sheet.stages == [stage["stage"] for stage in document["stages"]]  # type: ignore[attr-defined]
-    assert len(sheet.questions) == 12
+    assert sheet.runners == [stage["stage"] for stage in document["stages"]]  # type: ignore[attr-defined]
+    assert len(sheet.examples) == 12
     for stage in document["stages"]:  # type: ignore[attr-defined]
-        each = [asked.answers[stage["stage"]].f1 for asked in sheet.questions]
+        each = [asked.predictions[stage["stage"]].score for asked in sheet.examples]
         assert stage["f1"] == pytest.approx(sum(each) / 12, abs=1e-4)
         assert stage["f1_interval"][0] <= stage["f1"] <= stage["f1_interval"][1]
         assert stage["f1_ties"][0] <= stage["f1"] <= stage["f1_ties"][1]
@@ -174,10 +174,10 @@ def test_the_report_and_explain_read_what_was_kept(
     page = (root / "Models" / "tiny" / "report.html").read_text()
     assert all(name in page for name in ("onnx-float", "onnx-qdq", "dlc-fp16@host", "dlc-w8a16@host", "tiny.w8a16.dlc"))
     assert page.count("<svg") == 3
-    asked = load_sheet(root / "Models" / "tiny" / "answers.json").questions[0]
+    asked = load_sheet(root / "Models" / "tiny" / "answers.json").examples[0]
     shown = _command(root, "explain", "--json")
     done = subprocess.run([*shown, asked.id], capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout)["answers"]["onnx-float"]["text"] == asked.answers["onnx-float"].text
+    assert json.loads(done.stdout)["answers"]["onnx-float"]["text"] == asked.predictions["onnx-float"].text
     assert tool(root, "explain", "nothing").returncode == 2
 
 

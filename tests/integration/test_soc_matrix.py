@@ -73,7 +73,7 @@ if __name__ == "__main__":
     root = Path({str(root)!r})
     recipe = load_recipe("tiny", root / "Models", {{"socs": {SOCS!r}}})
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        scored = score(recipe, root, questions={QUESTIONS}, max_drop=100, executor=client.get_executor())
+        scored = score(recipe, root, examples={QUESTIONS}, max_drop=100, executor=client.get_executor())
     Path("out.json").write_text(json.dumps(scored.document))
 """
     (tmp_path / "cluster.py").write_text(script)

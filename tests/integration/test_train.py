@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
 from snpe_tools.core.errors import CheckpointError, DataError, ExecutionError, InputError, RecipeError, UsageError
-from snpe_tools.steps.train import TrainResult, train
+from snpe_tools.steps.train import train
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION
-from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.fine_tuning import TrainResult
 from tests.integration.killing import killed_at_step
 
 SEQUENCE = 48

@@ -16,11 +16,11 @@ from snpe_tools.cli.main import app
 from snpe_tools.core.errors import AccuracyError, DataError
 from snpe_tools.graph.fingerprint import weights_fingerprint
 from snpe_tools.graph.loading import load
+from snpe_tools.graph.session import open_session
 from snpe_tools.graph.twins import carried_over, shorter
 from snpe_tools.project.recipe import load_recipe
 from snpe_tools.project.workspace import Workspace
 from snpe_tools.quantization.plan import Plan, load_plan
-from snpe_tools.tasks.question_answering.inference import open_session
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION
 from snpe_tools.tuning.model import Candidate, Judge
 from snpe_tools.tuning.session import TuneSettings
@@ -36,7 +36,7 @@ def root(new_root: Callable[[str], Path]) -> Path:
 
 
 def settings(data: Path, max_drop: float = ROOMY, minutes: float = 10, *, restart: bool = False) -> TuneSettings:
-    return TuneSettings(max_drop, minutes, questions=8, data=data, restart=restart)
+    return TuneSettings(max_drop, minutes, examples=8, data=data, restart=restart)
 
 
 def test_a_goal_that_8_bits_reach_raises_nothing(root: Path, easy_questions: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_goal_that_8_bits_reach_raises_nothing(root: Path, easy_questions: Pat
     assert written.weights == weights_fingerprint(load(space.onnx))
     emulated = found.tuning.emulated
     assert emulated
-    assert emulated.questions == 8
+    assert emulated.examples == 8
     assert emulated.as_qdq >= 6, "the DLC computes what the QDQ model does"
     assert Tuning.model_validate_json(space.tuning.read_bytes()) == found.tuning
 
@@ -115,7 +115,7 @@ def test_the_time_limit_stops_with_the_best_so_far(root: Path, easy_questions: P
 
 
 def test_questions_that_are_evaluated_are_refused(root: Path) -> None:
-    given = TuneSettings(ROOMY, questions=8, data=SHIPPED_CALIBRATION, evaluation=SHIPPED_CALIBRATION)
+    given = TuneSettings(ROOMY, examples=8, data=SHIPPED_CALIBRATION, evaluation=SHIPPED_CALIBRATION)
     with pytest.raises(DataError):
         tune(load_recipe("tiny", root / "Models", {}), root, given)
 

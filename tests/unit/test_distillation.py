@@ -19,12 +19,21 @@ from transformers import BertConfig, BertForQuestionAnswering
 from snpe_tools.core.errors import CheckpointError, RecipeError
 from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
-from snpe_tools.training.distill_settings import StudentShape, TransferSettings, load_distill_settings
-from snpe_tools.training.distillation import distillation_loss, remembered
-from snpe_tools.training.labels import label
-from snpe_tools.training.observation import Observer
-from snpe_tools.training.student import new_student, teacher_basis
-from snpe_tools.training.transfer import Transfer, layer_pairs, relation_divergence, unexplained
+from snpe_tools.tasks.question_answering.training.distill_settings import (
+    StudentShape,
+    TransferSettings,
+    load_distill_settings,
+)
+from snpe_tools.tasks.question_answering.training.distillation import distillation_loss, remembered
+from snpe_tools.tasks.question_answering.training.labels import label
+from snpe_tools.tasks.question_answering.training.observation import Observer
+from snpe_tools.tasks.question_answering.training.student import new_student, teacher_basis
+from snpe_tools.tasks.question_answering.training.transfer import (
+    Transfer,
+    layer_pairs,
+    relation_divergence,
+    unexplained,
+)
 
 RECIPES = Path(__file__).parents[2] / "generating_model"
 SMALL = StudentShape(

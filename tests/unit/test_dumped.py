@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from snpe_tools.cli.main import app
 from snpe_tools.core.errors import AccuracyError, SnpeToolsError, TensorError, UsageError
 from snpe_tools.steps.score_logits import score_logits
-from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.batch import FloatArray
 from snpe_tools.tasks.question_answering.dumped import NET_RUN, Layout, cut, load_layout, read_logits
 from snpe_tools.tasks.question_answering.features import Windows
+from snpe_tools.tasks.question_answering.logits import both_logits
 from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, load_questions
 
 ROOT = Path(__file__).parents[2]
@@ -90,9 +91,9 @@ def test_every_layout_reads_the_same_logits(
     wanted = _right(windows)
     (tmp_path / "layout.toml").write_text(write(tmp_path, wanted, windows) + f"\nsequence_length = {LENGTH}\n")
     found = read_logits(tmp_path, load_layout(tmp_path / "layout.toml"), windows)
-    np.testing.assert_array_equal(np.stack(found.logits, axis=1), wanted)
-    scores = score_logits([tmp_path], TOKENIZER, questions=COUNT)
-    assert (scores.stages[0].f1, scores.stages[0].em) == (100, 100)
+    np.testing.assert_array_equal(np.stack(both_logits(found), axis=1), wanted)
+    scores = score_logits([tmp_path], TOKENIZER, examples=COUNT)
+    assert (scores.runners[0].score, scores.runners[0].others) == (100, {"em": 100})
 
 
 def test_first_windows_only(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_first_windows_only(tmp_path: Path) -> None:
     made = cut(load_questions(SHIPPED_QUESTIONS)[:COUNT], layout, TOKENIZER)
     assert made.question.tolist() == list(range(COUNT))
     np.save(tmp_path / "all.npy", _right(made).transpose(0, 2, 1))
-    assert read_logits(tmp_path, layout, made).start.shape == (COUNT, LENGTH)
+    assert read_logits(tmp_path, layout, made).arrays["start_logits"].shape == (COUNT, LENGTH)
 
 
 def test_the_command_compares_two_folders_and_passes_or_refuses(windows: Windows, tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_what_does_not_fit_is_named(
     (tmp_path / "layout.toml").write_text(f"{text}\nsequence_length = {LENGTH}\n")
     damage(tmp_path)
     with pytest.raises(SnpeToolsError, match=words) as caught:
-        score_logits([tmp_path], TOKENIZER, questions=COUNT)
+        score_logits([tmp_path], TOKENIZER, examples=COUNT)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -172,8 +173,8 @@ def test_transposed_logits_are_read_along_the_other_axis_and_that_is_said(
     text = write(tmp_path, _right(windows), windows)
     text = text.replace("axis = 0", "axis = 1") if "axis" in text else f"{text}\naxis = 0"
     (tmp_path / "layout.toml").write_text(f"{text}\nsequence_length = {LENGTH}\n")
-    scores = score_logits([tmp_path], TOKENIZER, questions=COUNT)
-    assert scores.stages[0].f1 == 100
+    scores = score_logits([tmp_path], TOKENIZER, examples=COUNT)
+    assert scores.runners[0].score == 100
     assert f"the logits in {tmp_path} look transposed" in caplog.text
 
 
@@ -183,7 +184,7 @@ def test_logits_without_sense_along_either_axis_are_read_as_the_layout_says(
     noise = np.random.default_rng(0).normal(size=(len(windows), LENGTH, 2)).astype(np.float32)
     noise.tofile(tmp_path / "all.bin")
     found = read_logits(tmp_path, Layout(logits="all.bin", sequence_length=LENGTH), windows)
-    np.testing.assert_array_equal(found.start, noise[:, :, 0])
+    np.testing.assert_array_equal(found.arrays["start_logits"], noise[:, :, 0])
     assert caplog.text == ""
 
 

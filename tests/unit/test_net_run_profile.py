@@ -13,7 +13,8 @@ from snpe_tools.core.socs import Soc
 from snpe_tools.execution.net_run.profile import chrome_trace, summarize
 from snpe_tools.qnn import abi
 from snpe_tools.qnn.profile import Event
-from snpe_tools.scoring.soc_differences import Told, contrast
+from snpe_tools.scoring.soc_differences import RunnerOutputs, soc_difference
+from snpe_tools.tasks import Outputs
 
 
 def _recorded(*cycles: int) -> tuple[Event, ...]:
@@ -52,16 +53,18 @@ def test_a_soc_that_was_not_measured_stands_for_itself() -> None:
     assert generation(Soc("new", 999, 85), quantized=True) == 85
 
 
-def test_a_contrast_names_the_questions_that_differ() -> None:
+def test_a_difference_of_socs_names_the_examples_that_differ() -> None:
     from types import SimpleNamespace
 
-    windows: Any = SimpleNamespace(
-        attention_mask=np.array([[1, 1, 0], [1, 1, 1]]),
-        questions=[SimpleNamespace(text="who?"), SimpleNamespace(text="where?")],
+    batch: Any = SimpleNamespace(
+        real=np.array([[1, 1, 0], [1, 1, 1]], bool),
+        examples=[SimpleNamespace(text="who?"), SimpleNamespace(text="where?")],
     )
-    one = Told("a", [np.zeros((2, 3), np.float32)] * 2, ["he", "here"])
-    other = Told("b", [np.array([[0, 1, 9], [0, 0, 0]], np.float32), np.zeros((2, 3), np.float32)], ["he", "there"])
-    found = contrast(one, other, windows)
-    assert (found.equal_logits, found.largest, found.equal_answers) == (90, 1, 50)
+    zeros = np.zeros((2, 3), np.float32)
+    one = RunnerOutputs("a", Outputs({"x": zeros, "y": zeros}), ["he", "here"])
+    odd = np.array([[0, 1, 9], [0, 0, 0]], np.float32)
+    other = RunnerOutputs("b", Outputs({"x": odd, "y": zeros}), ["he", "there"])
+    found = soc_difference(one, other, batch, "answers")
+    assert (found.equal_logits, found.largest, found.equal) == (90, 1, 50)
     assert found.differing == (("where?", "here", "there"),)
     assert "a / b: 50.0 % of 2 answers equal" in str(found)

@@ -172,7 +172,7 @@ def test_too_short_windows_are_refused(tokenizer_file: Path) -> None:
 
 
 def test_a_part_of_the_questions_keeps_its_windows(windows: Windows) -> None:
-    part = windows.of_questions([1])
+    part = windows.of_examples([1])
     assert (len(part), set(part.question)) == (len(windows) - 1, {0})
     assert part.questions[0].id == "long"
 

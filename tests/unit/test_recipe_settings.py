@@ -19,7 +19,7 @@ from snpe_tools.project.settings import DEFAULT_MODEL, SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
 ONLY_IN_FILES = {
-    "name", "tokenizer", "architecture", "mask_value", "percentile", "train_questions", "emulated_questions",
+    "name", "task", "tokenizer", "architecture", "mask_value", "percentile", "train_examples", "emulated_examples",
 }  # fmt: skip
 
 

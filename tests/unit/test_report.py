@@ -16,27 +16,30 @@ from snpe_tools.project.recipe import Recipe
 from snpe_tools.project.workspace import Workspace
 from snpe_tools.reporting.documents import load_documents
 from snpe_tools.reporting.notebook import devices_table
-from snpe_tools.reporting.passage import mark
-from snpe_tools.scoring.answers_file import Given, save_sheet
-from snpe_tools.scoring.evaluate import Stage, compare
+from snpe_tools.scoring.evaluate import Runner, compare
+from snpe_tools.scoring.predictions_file import save_sheet
 from snpe_tools.steps.explain import explain
 from snpe_tools.steps.report import report
 from snpe_tools.steps.score import _document
+from snpe_tools.tasks import Batch, Outputs
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.logits import as_outputs
+from snpe_tools.tasks.question_answering.passage import mark
+from snpe_tools.tasks.question_answering.sheet import AnswerRecord
 from snpe_tools.tasks.question_answering.squad import Question
+from snpe_tools.tasks.question_answering.task import TASK
 
 CONTEXT = "Rain fell on <Monday> & snow on Sunday."
 WORDS = [(match.start(), match.end()) for match in re.finditer(r"\S+", CONTEXT)]
 
 
-def _stage(name: str, words: list[int]) -> Stage:
-    def compute(windows: Windows) -> Logits:
+def _stage(name: str, words: list[int]) -> Runner:
+    def compute(windows: Batch) -> Outputs:
         logits = np.full((len(windows), len(WORDS)), -5, np.float32)
         logits[np.arange(len(windows)), words] = 5
-        return Logits(logits, logits.copy(), 1.0)
+        return as_outputs(logits, logits.copy(), 1.0)
 
-    return Stage(name, "test", compute)
+    return Runner(name, "test", compute)
 
 
 @pytest.fixture
@@ -46,10 +49,10 @@ def scored(tmp_path: Path) -> Workspace:
     questions = tuple(Question(f"q{index}", f"When & {index}?", CONTEXT, ("<Monday>",)) for index in range(3))
     offsets = np.repeat(np.array(WORDS, np.int32)[None], 3, 0)
     windows = Windows(ids, ids + 1, ids, offsets, np.arange(3, dtype=np.int32), questions)
-    scores = compare([_stage("onnx-float", [3, 3, 3]), _stage("onnx-qdq", [3, 3, 7])], windows)
+    scores = compare([_stage("onnx-float", [3, 3, 3]), _stage("onnx-qdq", [3, 3, 7])], windows, TASK)
     space = Workspace(tmp_path, "m")
     assert scores.sheet is not None
-    save_sheet(scores.sheet, space.answers)
+    save_sheet(scores.sheet, space.predictions)
     write_json(space.accuracy, _document(Recipe(name="m", checkpoint="x"), "some data.json", 3, scores))
     return space
 
@@ -168,16 +171,16 @@ def test_what_was_not_scored_or_is_damaged_is_refused(scored: Workspace) -> None
     with pytest.raises(InputError, match="does not exist"):
         report("other", scored.root)
     document = json.loads(scored.accuracy.read_text())
-    del document["stages"][0]["f1_interval"]
+    del document["stages"][0]["interval"]
     scored.accuracy.write_text(json.dumps(document))
-    with pytest.raises(DataError, match=r"stages\[0\]\.f1_interval"):
+    with pytest.raises(DataError, match=r"stages\[0\]\.interval"):
         report("m", scored.root)
     assert not scored.report.exists()
 
 
 def test_explain_names_the_first_stage_that_differs(scored: Workspace) -> None:
     found = explain("q2", "m", scored.root)
-    assert [row.given.text for row in found.rows] == ["<Monday>", "Sunday."]
+    assert [row.record.text for row in found.rows] == ["<Monday>", "Sunday."]
     assert found.rows[1].shift == 0
     assert found.verdict == "onnx-qdq is the first to answer with other words than onnx-float."
     assert "with the words of onnx-float" in explain("q0", "m", scored.root).verdict
@@ -185,8 +188,10 @@ def test_explain_names_the_first_stage_that_differs(scored: Workspace) -> None:
         explain("q9", "m", scored.root)
 
 
-def _given(start: int, end: int) -> Given:
-    return Given(text="", start=start, end=end, score=0, f1=0, em=0, f1_low=0, f1_high=0)
+def _given(start: int, end: int) -> AnswerRecord:
+    return AnswerRecord.model_validate(
+        {"text": "", "start": start, "end": end, "score": 0, "f1": 0, "em": 0, "f1_low": 0, "f1_high": 0}
+    )
 
 
 @pytest.mark.parametrize(("one", "other"), [((5, 9), (7, 12)), ((500, 505), (0, 0)), ((0, 3), (990, 1000))])

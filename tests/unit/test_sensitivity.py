@@ -12,8 +12,9 @@ from onnx import numpy_helper
 
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.quantization.operations import find_operations
+from snpe_tools.tasks.question_answering.divergence import divergence
+from snpe_tools.tasks.question_answering.task import TASK
 from snpe_tools.tuning.greedy import noise_of, raise_in_order, total_noise
-from snpe_tools.tuning.model import divergence
 from snpe_tools.tuning.sensitivity import FULL, measure, rounded
 from tests.conftest import two_layers
 
@@ -63,7 +64,7 @@ def test_measured_noise_is_what_rounding_one_tensor_really_adds() -> None:
     mask = np.ones((4, 8), np.float32)
     ranges = Ranges.from_dict({"r": (0.0, 20.0), "y": (-3.0, 3.0)}, 400)
     fed = [{"x": values, "attention_mask": mask} for values in inputs]
-    found = measure(model, operations, {}, ranges, fed)
+    found = measure(model, operations, {}, ranges, fed, TASK.distributions)
     wanted = np.mean([_really(model, values) for values in inputs])
     assert noise_of(found.by_clip[FULL], "r", ()) == pytest.approx(wanted, rel=0.2)
     assert noise_of(found.by_clip[FULL], "r", {"r", "y"}) == 0
@@ -88,4 +89,4 @@ def test_a_range_with_an_outlier_is_clipped_when_it_does_not_matter() -> None:
         for _ in range(8)
     ]
     ranges = Ranges.from_dict({"r": (0.0, 80.0), "y": (-3.0, 3.0)}, 8)
-    assert measure(model, operations, {}, ranges, fed).best_clips()["r"] == (1.0, 0.25)
+    assert measure(model, operations, {}, ranges, fed, TASK.distributions).best_clips()["r"] == (1.0, 0.25)

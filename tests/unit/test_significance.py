@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snpe_tools.core.errors import DataError, UsageError
-from snpe_tools.scoring.answers_file import Asked, Given, Sheet, load_sheet, save_sheet
-from snpe_tools.scoring.evaluate import Stage, compare
+from snpe_tools.scoring.evaluate import Runner, compare
+from snpe_tools.scoring.predictions_file import load_sheet, save_sheet
 from snpe_tools.scoring.significance import interval, paired
+from snpe_tools.tasks import Batch, Outputs
 from snpe_tools.tasks.question_answering.answers import find_answers
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.logits import as_outputs
+from snpe_tools.tasks.question_answering.sheet import AnswerRecord, AnswerSheet, QuestionRecord
 from snpe_tools.tasks.question_answering.squad import Question
+from snpe_tools.tasks.question_answering.task import TASK
 from snpe_tools.tasks.question_answering.ties import tied_texts
 
 LENGTH = 6
@@ -77,50 +80,55 @@ def test_every_tied_answer_is_found(numbers: list[int]) -> None:
         assert set(tied[index]) == _all_best(start, end, windows, index)
 
 
-def _stage(name: str, best: list[tuple[int, ...]]) -> Stage:
-    def compute(windows: Windows) -> Logits:
+def _stage(name: str, best: list[tuple[int, ...]]) -> Runner:
+    def compute(windows: Batch) -> Outputs:
         logits = np.full((len(windows), LENGTH), -5, np.float32)
-        for row, question in enumerate(windows.questions):
+        for row, question in enumerate(windows.examples):
             logits[row, list(best[int(question.id[1:])])] = 5
-        return Logits(logits, logits.copy(), 1.0)
+        return as_outputs(logits, logits.copy(), 1.0)
 
-    return Stage(name, "test", compute)
+    return Runner(name, "test", compute)
 
 
 def test_scores_hold_the_range_over_ties_and_every_answer(tmp_path: Path) -> None:
-    stages = [_stage("float", [(2,)] * 4), _stage("quantized", [(2,), (2,), (1, 2), (0,)])]
-    scores = compare(stages, _windows(4))
-    row = scores.stages[1]
-    assert row.f1 == 50, "of a tie the earlier start wins, and it is wrong here"
-    assert row.f1_ties == pytest.approx((50, 75))
-    assert scores.stages[0].f1_ties == pytest.approx((100, 100))
-    assert row.f1_interval[0] < 50 < row.f1_interval[1]
+    runners = [_stage("float", [(2,)] * 4), _stage("quantized", [(2,), (2,), (1, 2), (0,)])]
+    scores = compare(runners, _windows(4), TASK)
+    row = scores.runners[1]
+    assert row.score == 50, "of a tie the earlier start wins, and it is wrong here"
+    assert row.ties == pytest.approx((50, 75))
+    assert scores.runners[0].ties == pytest.approx((100, 100))
+    assert row.interval[0] < 50 < row.interval[1]
     [pair] = scores.pairs
     assert (pair.first, pair.second, pair.difference, pair.changed) == ("float", "quantized", -50, 2)
 
-    assert scores.sheet is not None
+    assert isinstance(scores.sheet, AnswerSheet)
     save_sheet(scores.sheet, tmp_path / "answers.json")
     sheet = load_sheet(tmp_path / "answers.json")
     assert sheet == scores.sheet
+    assert isinstance(sheet, AnswerSheet)
     assert sheet.passages == ["u v w x y z"]
-    tied = sheet.find("q2").answers["quantized"]
-    assert (tied.text, tied.start, tied.end, tied.score) == ("v", 2, 3, 10)
-    assert (sorted(tied.tied), tied.f1_low, tied.f1_high) == (["v w", "w"], 0, 100)
+    tied = sheet.find("q2").predictions["quantized"]
+    assert (tied.text, tied.start, tied.end, tied.confidence) == ("v", 2, 3, 10)
+    assert (sorted(tied.tied), tied.score_low, tied.score_high) == (["v w", "w"], 0, 100)
     assert [asked.id for asked in sheet.changed()] == ["q2", "q3"]
     with pytest.raises(UsageError, match="No question 'x' was scored"):
         sheet.find("x")
 
 
-def _broken(**changes: object) -> Sheet:
-    given = Given(text="u", start=0, end=1, score=1, f1=0, em=0, f1_low=0, f1_high=0)
-    asked = Asked(id="q", text="?", passage=0, gold=[], answers={"float": given.model_copy(update=changes)})
-    return Sheet(stages=["float"], passages=["u v"], questions=[asked])
+def _broken(**changes: object) -> AnswerSheet:
+    record = AnswerRecord.model_validate(
+        {"text": "u", "start": 0, "end": 1, "score": 1, "f1": 0, "em": 0, "f1_low": 0, "f1_high": 0}
+    )
+    asked = QuestionRecord(
+        id="q", text="?", passage=0, gold=[], predictions={"float": record.model_copy(update=changes)}
+    )
+    return AnswerSheet(runners=["float"], passages=["u v"], examples=[asked])
 
 
 def test_a_damaged_sheet_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "answers.json"
     save_sheet(_broken(), file)
-    assert load_sheet(file).questions[0].answers["float"].text == "u"
+    assert load_sheet(file).examples[0].predictions["float"].text == "u"
     for changes in ({"end": 9}, {"start": -1}, {"start": 2}):
         save_sheet(_broken(**changes), file)
         with pytest.raises(DataError, match="outside its passage"):
@@ -130,7 +138,7 @@ def test_a_damaged_sheet_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"answers\.json"):
             load_sheet(file)
     sheet = _broken()
-    sheet.questions[0].passage = 3
+    sheet.examples[0].passage = 3
     save_sheet(sheet, file)
     with pytest.raises(DataError, match="no passage"):
         load_sheet(file)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from snpe_tools.core.errors import DataError, InputError
 from snpe_tools.tasks.question_answering.features import load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, load_questions
-from snpe_tools.training import text
-from snpe_tools.training.text import joined, read_texts, text_windows
+from snpe_tools.tasks.question_answering.training import text
+from snpe_tools.tasks.question_answering.training.text import joined, read_texts, text_windows
 
 
 def member(name: str, content: bytes = b"", **changes: Any) -> tuple[tarfile.TarInfo, bytes]:

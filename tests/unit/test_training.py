@@ -24,11 +24,11 @@ from snpe_tools.tasks.question_answering.squad import (
     Question,
     load_questions,
 )
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings, load_settings
+from snpe_tools.tasks.question_answering.training.corpus import choose, load_corpus
+from snpe_tools.tasks.question_answering.training.distill_settings import AnswerSettings, DistillSettings
+from snpe_tools.tasks.question_answering.training.labels import label, with_answer
 from snpe_tools.training.batches import plan
-from snpe_tools.training.corpus import choose, load_corpus
-from snpe_tools.training.distill_settings import AnswerSettings, DistillSettings
-from snpe_tools.training.labels import label, with_answer
-from snpe_tools.training.settings import TrainingSettings, load_settings
 
 RECIPES = Path(__file__).parents[2] / "generating_model"
 

@@ -24,8 +24,9 @@ from snpe_tools.reporting.trials import draw_costs, draw_trials, frontier
 from snpe_tools.steps.tune import helpful, tune, write_best
 from snpe_tools.tasks.question_answering.features import Windows, load_tokenizer, make_windows
 from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPPED_PRACTICE, Question, load_questions
+from snpe_tools.tasks.question_answering.task import TASK
 from snpe_tools.tuning.greedy import Step
-from snpe_tools.tuning.search import Ground, Search, smooth
+from snpe_tools.tuning.search import Search, SearchContext, smooth
 from snpe_tools.tuning.sensitivity import FULL
 from snpe_tools.tuning.session import TuneSettings, search_key, split
 from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
@@ -36,13 +37,13 @@ TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / 
 
 def trial(label: str, drop: float, wide: float, held_out: float | None = None) -> Trial:
     return Trial(
-        label=label, plan=Plan(wide=(label,)), f1=70 - drop, drop=drop, same=90, sqnr_db=20, divergence=drop / 100,
+        label=label, plan=Plan(wide=(label,)), score=70 - drop, drop=drop, same=90, sqnr_db=20, divergence=drop / 100,
         wide=wide, bytes=1, wide_macs=0, converts=0, seconds=1, held_out=held_out,
     )  # fmt: skip
 
 
 def tuning(*trials: Trial) -> Tuning:
-    return Tuning(model="m", key="k", questions=1, length=32, max_drop=0.5, float_f1=70, trials=list(trials))
+    return Tuning(model="m", key="k", examples=1, length=32, max_drop=0.5, float_score=70, trials=list(trials))
 
 
 def test_the_cheapest_trial_that_holds_is_chosen() -> None:
@@ -84,8 +85,8 @@ def scripted(tmp_path: Path, searched: Drops, held_out: Drops, seconds: float = 
         return SimpleNamespace(judge=judged)
 
     candidate: Any = SimpleNamespace(operations=operations, wide_share=lambda plan: 30.0 * len(plan.wide))
-    ground = Ground(
-        candidate, candidate, judge(searched), judge(held_out), monotonic() + seconds, tmp_path / "tune.json"
+    ground = SearchContext(
+        candidate, candidate, judge(searched), judge(held_out), monotonic() + seconds, tmp_path / "tune.json", "F1"
     )
     return Search(ground, tuning())
 
@@ -233,24 +234,24 @@ def cut(long: Collection[str] = ()) -> Callable[[Sequence[Question]], Windows]:
 
 
 def test_search_and_held_out_questions_share_no_passage() -> None:
-    searched, held_out = split(asked(20, 4), 16, (), cut(long={"passage 3"}))
-    parts = [{question.context for question in windows.questions} for windows in (searched, held_out)]
-    assert (len(searched.questions), len(held_out.questions)) == (16, 32)
+    searched, held_out = split(asked(20, 4), 16, (), cut(long={"passage 3"}), TASK)
+    parts = [{question.context for question in windows.examples} for windows in (searched, held_out)]
+    assert (len(searched.examples), len(held_out.examples)) == (16, 32)
     assert not parts[0] & parts[1]
     assert "passage 3" not in parts[0] | parts[1]
 
 
 def test_held_out_questions_are_new_where_there_are_enough() -> None:
     calibrated = {f"passage {number}" for number in range(8)}
-    searched, held_out = split(asked(20, 4), 16, calibrated, cut())
-    assert {question.context for question in searched.questions} <= calibrated
-    assert not {question.context for question in held_out.questions} & calibrated
+    searched, held_out = split(asked(20, 4), 16, calibrated, cut(), TASK)
+    assert {question.context for question in searched.examples} <= calibrated
+    assert not {question.context for question in held_out.examples} & calibrated
 
 
 @pytest.mark.parametrize(("passages", "fewer"), [(20, "--questions 26 "), (1, "SEARCH=FILE).")])
 def test_too_few_questions_are_refused_with_how_many_would_do(passages: int, fewer: str) -> None:
     with pytest.raises(DataError, match="too few to search with 64") as refusal:
-        split(asked(passages, 4), 64, (), cut())
+        split(asked(passages, 4), 64, (), cut(), TASK)
     assert fewer in refusal.value.hint
 
 
@@ -261,9 +262,9 @@ def test_too_few_questions_are_refused_before_anything_is_built(tmp_path: Path) 
 
 
 def test_the_shipped_questions_are_enough_to_search_with() -> None:
-    tokenizer, count = load_tokenizer(TOKENIZER), TuneSettings().questions
+    tokenizer, count = load_tokenizer(TOKENIZER), TuneSettings().examples
     searched, held_out = split(
-        load_questions(SHIPPED_PRACTICE), count, (), lambda some: make_windows(some, tokenizer, 192)
+        load_questions(SHIPPED_PRACTICE), count, (), lambda some: make_windows(some, tokenizer, 192), TASK
     )
     assert len(searched) == count
     assert len(held_out) >= count
@@ -273,7 +274,7 @@ def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:
     found = tuning(trial("a", 3, 0), trial("b", 3.5, 10), trial("c", 0.4, 20), trial("d", 0.5, 30))
     found.choose()
     assert [one.label for one in frontier(found.trials)] == ["a", "c"]
-    picture = draw_trials(found)
+    picture = draw_trials(found, "F1")
     assert picture.startswith("<svg")
     assert "activations in 16 bits, percent" in picture
     assert "var(--seen)" in picture
@@ -281,7 +282,7 @@ def test_the_picture_shows_every_trial_and_the_line_of_the_best() -> None:
 
 
 def test_the_picture_of_costs_names_the_dearest_and_adds_up_the_others() -> None:
-    picture = draw_costs(with_costs(tuning(trial("a", 3, 0)), *(f"t{number}" for number in range(15))))
+    picture = draw_costs(with_costs(tuning(trial("a", 3, 0)), *(f"t{number}" for number in range(15))), "answers")
     assert "t11#0" in picture
     assert "t12#0" not in picture
     assert "3 others together" in picture

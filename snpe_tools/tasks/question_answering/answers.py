@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.tasks.batch import FloatArray
 from snpe_tools.tasks.question_answering.features import Windows
 
 MAX_ANSWER_LENGTH = 30
 _BATCH = 64
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

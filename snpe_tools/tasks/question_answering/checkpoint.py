@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
+from snpe_tools.core.architectures import ARCHITECTURES
 from snpe_tools.core.errors import CheckpointError, SetupError, SnpeToolsError
 from snpe_tools.core.files import whole_file
+from snpe_tools.core.silence import quiet
 
-ARCHITECTURES = ("albert", "bert", "distilbert", "electra", "mobilebert")
-"""Families that the integration tests carry from a checkpoint to logits of its DLC."""
 _HEAD = "qa_outputs."
 
 
@@ -176,17 +173,3 @@ def _explained(checkpoint: str) -> Iterator[None]:
         raise CheckpointError(
             f"{checkpoint} cannot be loaded: {reason}", "Its files may be damaged or cut off."
         ) from problem
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep advice of third-party exporters and loaders off the terminal; errors still show."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    with warnings.catch_warnings(), contextlib.redirect_stdout(None):
-        warnings.simplefilter("ignore")
-        previous = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(previous)

@@ -15,7 +15,7 @@ from snpe_tools.core.files import read_toml, require_file
 from snpe_tools.core.progress import warn
 from snpe_tools.core.tensor_spec import Array
 from snpe_tools.core.validation import validated
-from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.batch import FloatArray, Outputs
 from snpe_tools.tasks.question_answering.features import (
     DOC_STRIDE,
     MAX_QUERY_LENGTH,
@@ -24,7 +24,7 @@ from snpe_tools.tasks.question_answering.features import (
     load_tokenizer,
     make_windows,
 )
-from snpe_tools.tasks.question_answering.inference import Logits
+from snpe_tools.tasks.question_answering.logits import as_outputs
 from snpe_tools.tasks.question_answering.logits_axis import looks_transposed, shares_of_answers
 from snpe_tools.tasks.question_answering.squad import Question
 
@@ -119,7 +119,7 @@ def cut(questions: list[Question], layout: Layout, tokenizer: Path) -> Windows:
     return made.take(np.unique(made.question, return_index=True)[1])
 
 
-def read_logits(folder: Path, layout: Layout, windows: Windows) -> Logits:
+def read_logits(folder: Path, layout: Layout, windows: Windows) -> Outputs:
     """Logits of all windows; their time is not known (NaN).
 
     One tensor for both is read along the other axis where it only fits, or only makes sense, that way; that is said.
@@ -131,7 +131,7 @@ def read_logits(folder: Path, layout: Layout, windows: Windows) -> Logits:
         start, end = _along_the_right_axis(folder, layout, windows)
     else:
         start, end = (_column(folder, pattern, layout, windows, (windows.length,)) for pattern in layout.patterns)
-    return Logits(np.ascontiguousarray(start), np.ascontiguousarray(end), float("nan"))
+    return as_outputs(np.ascontiguousarray(start), np.ascontiguousarray(end))
 
 
 def _along_the_right_axis(folder: Path, layout: Layout, windows: Windows) -> tuple[FloatArray, FloatArray]:

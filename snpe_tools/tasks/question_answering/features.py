@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from snpe_tools.core.errors import CheckpointError, DataError
 from snpe_tools.core.files import require_file
+from snpe_tools.core.tensor_spec import Array
+from snpe_tools.tasks.batch import Batch, IntArray, Rows
 from snpe_tools.tasks.question_answering.squad import Question
 
 if TYPE_CHECKING:
@@ -23,11 +25,9 @@ SHORTEST = 32
 _SPECIAL_TOKENS = 3
 _TOKENIZE_BATCH = 512
 
-IntArray = NDArray[np.int32]
-
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(Batch):
     """Tokenized windows, padded to one length.
 
     Attributes:
@@ -45,26 +45,30 @@ class Windows:
     question: IntArray
     questions: tuple[Question, ...]
 
-    def __len__(self) -> int:
-        return len(self.input_ids)
+    @property
+    def examples(self) -> tuple[Question, ...]:
+        """The questions."""
+        return self.questions
+
+    @property
+    def owners(self) -> IntArray:
+        """The index of each window's question."""
+        return self.question
+
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """By input name."""
+        return {name: getattr(self, name) for name in ("input_ids", "attention_mask", "token_type_ids")}
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Which tokens are no padding."""
+        return self.attention_mask > 0
 
     @property
     def length(self) -> int:
         """Tokens per window."""
         return int(self.input_ids.shape[1])
-
-    def inputs(
-        self, rows: slice | NDArray[np.intp], names: Sequence[str], length: int | None = None
-    ) -> dict[str, IntArray]:
-        """Model inputs of some windows: `names` of the three arrays, cut to `length` tokens.
-
-        Raises:
-            CheckpointError: the model has an input that this task does not know.
-        """
-        unknown = [name for name in names if name not in ("input_ids", "attention_mask", "token_type_ids")]
-        if unknown:
-            raise CheckpointError(f"The model has the input {unknown[0]!r}, which question answering does not provide.")
-        return {name: getattr(self, name)[rows, :length] for name in names}
 
     def characters(self, row: int, first: int, last: int) -> tuple[int, int]:
         """First and last+1 character, in its passage, of the span between two context tokens of a window."""
@@ -75,7 +79,7 @@ class Windows:
         start, end = self.characters(row, first, last)
         return self.questions[int(self.question[row])].context[start:end]
 
-    def take(self, rows: NDArray[np.intp]) -> Windows:
+    def take(self, rows: Rows) -> Windows:
         """Some of the windows, with all the questions."""
         return Windows(
             input_ids=self.input_ids[rows],
@@ -86,16 +90,9 @@ class Windows:
             questions=self.questions,
         )
 
-    def rows_of(self, indices: Sequence[int]) -> NDArray[np.intp]:
-        """Which windows belong to some questions, in their order."""
-        return np.concatenate([np.flatnonzero(self.question == index) for index in indices])
-
-    def of_questions(self, indices: Sequence[int]) -> Windows:
-        """Some of the questions, with their windows."""
-        part = self.take(self.rows_of(indices))
-        place = {index: number for number, index in enumerate(indices)}
-        renumbered = np.array([place[int(index)] for index in part.question], np.int32)
-        return replace(part, question=renumbered, questions=tuple(self.questions[index] for index in indices))
+    def with_examples(self, owners: IntArray, examples: Sequence[Question]) -> Windows:
+        """The same windows, said to be of other questions."""
+        return replace(self, question=owners, questions=tuple(examples))
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from snpe_tools.tasks.question_answering.answers import MAX_ANSWER_LENGTH, FloatArray, null_scores, span_sums
+from snpe_tools.tasks.batch import FloatArray
+from snpe_tools.tasks.question_answering.answers import MAX_ANSWER_LENGTH, null_scores, span_sums
 from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.tasks.question_answering.metrics import evaluate
 from snpe_tools.tasks.question_answering.squad import Question

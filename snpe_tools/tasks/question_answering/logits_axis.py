@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.batch import FloatArray
 from snpe_tools.tasks.question_answering.features import Windows
 
 _LONGEST_SPAN = 30

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from snpe_tools.tasks.question_answering.answers import MAX_ANSWER_LENGTH, Answer, FloatArray, span_sums
+from snpe_tools.tasks.batch import FloatArray
+from snpe_tools.tasks.question_answering.answers import MAX_ANSWER_LENGTH, Answer, span_sums
 from snpe_tools.tasks.question_answering.features import Windows
 
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snpe_tools.core.progress import progress
-from snpe_tools.tasks.question_answering.answers import FloatArray, find_answers
+from snpe_tools.tasks.batch import FloatArray
+from snpe_tools.tasks.question_answering.answers import find_answers
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import LOGITS
+from snpe_tools.tasks.question_answering.logits import LOGITS
 from snpe_tools.tasks.question_answering.metrics import QaScore, evaluate, has_unanswerable
-from snpe_tools.training.tensors import model_inputs
+from snpe_tools.tasks.question_answering.training.tensors import model_inputs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +48,7 @@ def all_logits(model: nn.Module, windows: Windows, label: str) -> FloatArray:
         for rows, longest in _by_length(windows):
             length = getattr(model, "length", 0) or longest
             output = model(**model_inputs(model, windows, rows, length))
-            result[:, rows, :length] = [getattr(output, name).float().cpu().numpy() for name in LOGITS]
+            result[:, rows, :length] = [output[name].float().cpu().numpy() for name in LOGITS]
             advance(len(rows))
     return result
 

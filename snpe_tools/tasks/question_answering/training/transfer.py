@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.training.distill_settings import TransferSettings
-from snpe_tools.training.observation import Observer, lowest_layers
-from snpe_tools.training.student import teacher_basis
-from snpe_tools.training.tensors import model_inputs, padded_length
+from snpe_tools.tasks.question_answering.training.distill_settings import TransferSettings
+from snpe_tools.tasks.question_answering.training.observation import Observer, lowest_layers
+from snpe_tools.tasks.question_answering.training.student import teacher_basis
+from snpe_tools.tasks.question_answering.training.tensors import model_inputs, padded_length
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from snpe_tools.core.errors import RecipeError
 from snpe_tools.core.validation import validated
-from snpe_tools.training.settings import LoopSettings, Share, TrainingSettings, combined
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
+from snpe_tools.training.settings import LoopSettings, Share, combined
 
 
 class StudentShape(BaseModel):

@@ -10,30 +10,58 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snpe_tools.tasks.batch import Rows
 from snpe_tools.tasks.question_answering.features import Windows, make_windows
+from snpe_tools.tasks.question_answering.metrics import QaScore
 from snpe_tools.tasks.question_answering.squad import Question, check_disjoint, load_questions
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.corpus import Corpus, choose, load_corpus
+from snpe_tools.tasks.question_answering.training.distillation import imitation_loss
+from snpe_tools.tasks.question_answering.training.evaluation import score_model
+from snpe_tools.tasks.question_answering.training.labels import Labelled, label, with_answer
 from snpe_tools.training.batches import Batches, plan
-from snpe_tools.training.corpus import Corpus, choose, load_corpus
-from snpe_tools.training.labels import Labelled, label, with_answer
-from snpe_tools.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import Tensor, nn
 
 _LEAK = "Leave those passages out of the training questions, or evaluate on others."
 
 
 @dataclass(frozen=True)
-class Task:
+class AnswerLessons:
     """Labelled windows, the rows of every step in order, the questions used by their source; windows to score on."""
 
     labelled: Labelled
     steps: Batches
     sources: Mapping[str, int]
     evaluation: Windows
+    max_answer_length: int
+
+    @property
+    def batch(self) -> Windows:
+        """The windows that are learned from."""
+        return self.labelled.windows
+
+    @property
+    def evaluated(self) -> int:
+        """Questions of the score."""
+        return len(self.evaluation.questions)
+
+    def answer_score(self, model: nn.Module) -> QaScore:
+        """EM and F1."""
+        return score_model(model, self.evaluation, self.max_answer_length)
+
+    def score(self, model: nn.Module) -> float:
+        """F1 in percent."""
+        return self.answer_score(model).f1
+
+    def imitation_loss(self, student: nn.Module, teacher: nn.Module, rows: Rows) -> tuple[Tensor, int]:
+        """Of both models' logits and of what they carry from layer to layer."""
+        return imitation_loss(student, teacher, self.batch, rows)
 
 
-def load_task(data: Path, evaluation: Path, tokenizer: Tokenizer, settings: TrainingSettings) -> Task:
+def load_lessons(data: Path, evaluation: Path, tokenizer: Tokenizer, settings: TrainingSettings) -> AnswerLessons:
     """What there is to learn from `data`, scored on `evaluation`.
 
     Raises:
@@ -41,10 +69,12 @@ def load_task(data: Path, evaluation: Path, tokenizer: Tokenizer, settings: Trai
     """
     corpus, asked = load_corpus(data), load_questions(evaluation)
     check_disjoint(asked, corpus.questions, what="training", hint=_LEAK)
-    return make_task(corpus, asked, tokenizer, settings)
+    return make_lessons(corpus, asked, tokenizer, settings)
 
 
-def make_task(corpus: Corpus, asked: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings) -> Task:
+def make_lessons(
+    corpus: Corpus, asked: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings
+) -> AnswerLessons:
     """Cut the questions that the passes take into windows, label them, and put them in order; cut `asked` likewise.
 
     Raises:
@@ -59,7 +89,7 @@ def make_task(corpus: Corpus, asked: Sequence[Question], tokenizer: Tokenizer, s
     rows = [np.flatnonzero(np.isin(owners, chosen)) for chosen in passes]
     sources = Counter(corpus.sources[index] for index in used)
     steps = plan(labelled.lengths, rows, settings.batch_size, settings.seed)
-    return Task(labelled, steps, sources, _cut(asked, tokenizer, settings))
+    return AnswerLessons(labelled, steps, sources, _cut(asked, tokenizer, settings), settings.max_answer_length)
 
 
 def _cut(questions: Sequence[Question], tokenizer: Tokenizer, settings: TrainingSettings) -> Windows:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.tasks.question_answering.features import IntArray, Windows
+from snpe_tools.tasks.batch import IntArray
+from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.tasks.question_answering.squad import Question
 
 

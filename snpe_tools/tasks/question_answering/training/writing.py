@@ -7,54 +7,36 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snpe_tools.core.files import require_replaceable, whole_folder, write_json
+from snpe_tools.core.files import whole_folder, write_json
 from snpe_tools.project.provenance import versions
 from snpe_tools.tasks.question_answering.checkpoint import load_model, save_checkpoint
 from snpe_tools.tasks.question_answering.metrics import QaScore
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.lessons import AnswerLessons
 from snpe_tools.training.curve import draw_curve
-from snpe_tools.training.evaluation import score_model
 from snpe_tools.training.hardware import describe, to_device
-from snpe_tools.training.settings import TrainingSettings
-from snpe_tools.training.task import Task
+from snpe_tools.training.output import CURVE, LOG, model_name
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
-LOG = "training.json"
-CURVE = "training.svg"
-
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A trained model, its tokenizer, what it learnt, how, and the losses of its runs by their measure."""
 
     model: nn.Module
     tokenizer: PreTrainedTokenizerFast
-    task: Task
+    lessons: AnswerLessons
     settings: TrainingSettings
     losses: Mapping[str, Sequence[float]]
 
 
-def model_name(checkpoint: Path) -> str:
-    """Name of the model that a checkpoint folder is of: `Models/<model>/checkpoint`, or its own."""
-    folder = checkpoint.absolute()
-    return folder.parent.name if folder.name == "checkpoint" else folder.name
-
-
-def check_output(output: Path) -> None:
-    """Whether `write_trained` may replace `output`: asked before training, which takes hours.
-
-    Raises:
-        UsageError: it holds something else.
-    """
-    require_replaceable(output, LOG)
-
-
 def write_trained(
-    trained: Trained, output: Path, judge: Callable[[QaScore], Result], facts: Mapping[str, Any]
+    trained: TrainedModel, output: Path, judge: Callable[[QaScore], Result], facts: Mapping[str, Any]
 ) -> Result:
     """Write the checkpoint, score what was written, and put log and curve beside it; all or nothing.
 
@@ -68,16 +50,16 @@ def write_trained(
         UsageError: `output` holds something else.
         StorageError: no space.
     """
-    model, settings, task = trained.model, trained.settings, trained.task
+    model, settings, lessons = trained.model, trained.settings, trained.lessons
     with whole_folder(output, known_by=LOG) as folder:
         save_checkpoint(model, trained.tokenizer, folder, settings.save_dtype)
         written = to_device(load_model(str(folder)), settings)
-        made = judge(score_model(written, task.evaluation, settings.max_answer_length))
+        made = judge(lessons.answer_score(written))
         draw_curve(trained.losses, folder / CURVE, f"Training loss of {model_name(output)}")
         document = {
             "result": {**asdict(made), "checkpoint": output.name},  # type: ignore[call-overload]
             **facts,
-            "questions_by_source": dict(task.sources),
+            "questions_by_source": dict(lessons.sources),
             "hardware": describe(model, settings),
             "versions": versions("train"),
             "loss": {measure: [round(loss, 4) for loss in values] for measure, values in trained.losses.items()},

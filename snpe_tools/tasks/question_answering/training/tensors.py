@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.training.labels import Labelled
+from snpe_tools.tasks.question_answering.training.labels import Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -14,7 +14,8 @@ import numpy as np
 
 from snpe_tools.core.errors import DataError, InputError
 from snpe_tools.core.files import require_file
-from snpe_tools.tasks.question_answering.features import IntArray, Windows
+from snpe_tools.tasks.batch import IntArray
+from snpe_tools.tasks.question_answering.features import Windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

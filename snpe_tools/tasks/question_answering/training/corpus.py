@@ -17,7 +17,7 @@ from snpe_tools.core.files import require_file
 from snpe_tools.core.progress import say
 from snpe_tools.core.validation import validated_json
 from snpe_tools.tasks.question_answering.squad import Question, load_questions
-from snpe_tools.training.settings import TrainingSettings
+from snpe_tools.tasks.question_answering.training.answer_settings import TrainingSettings
 
 
 class _Row(BaseModel):

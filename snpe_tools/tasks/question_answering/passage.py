@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-from snpe_tools.scoring.answers_file import Given
+from snpe_tools.tasks.question_answering.sheet import AnswerRecord
+from snpe_tools.tasks.sheet import Piece
 
 _AROUND = 160
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A part of a passage, and whether it is in the float model's answer and in the other's."""
-
-    text: str
-    in_float: bool = False
-    in_other: bool = False
-
-
-def mark(context: str, wanted: Given, got: Given) -> list[Piece]:
+def mark(context: str, wanted: AnswerRecord, got: AnswerRecord) -> list[Piece]:
     """The passage in pieces that each lie wholly in or out of the two answers; what is far from both is cut.
 
     Args:
         context: the passage.
         wanted, got: the float model's answer, and another.
     """
-    spans = [(given.start, given.end) for given in (wanted, got) if given.end]
+    spans = [(record.start, record.end) for record in (wanted, got) if record.end]
     if not spans:
         return [Piece(_cut(context, 0, min(len(context), 2 * _AROUND)))]
     first, last = max(0, min(spans)[0] - _AROUND), min(len(context), max(end for _, end in spans) + _AROUND)
@@ -39,8 +30,8 @@ def mark(context: str, wanted: Given, got: Given) -> list[Piece]:
     return [*_dots(first > 0), *pieces, *_dots(last < len(context))]
 
 
-def _inside(start: int, end: int, given: Given) -> bool:
-    return given.start <= start and end <= given.end
+def _inside(start: int, end: int, record: AnswerRecord) -> bool:
+    return record.start <= start and end <= record.end
 
 
 def _dots(there: bool) -> Sequence[Piece]:  # noqa: FBT001 - whether something was cut

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from snpe_tools.tasks.question_answering.answers import FloatArray
+from snpe_tools.tasks.batch import FloatArray
 from snpe_tools.tasks.question_answering.features import Windows
-from snpe_tools.tasks.question_answering.inference import LOGITS
-from snpe_tools.training.labels import Labelled
-from snpe_tools.training.tensors import cross_entropies, model_inputs, padded_length
+from snpe_tools.tasks.question_answering.logits import LOGITS
+from snpe_tools.tasks.question_answering.training.labels import Labelled
+from snpe_tools.tasks.question_answering.training.tensors import cross_entropies, model_inputs, padded_length
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +53,7 @@ def distillation_loss(
     output = student(**given)
     hard = cross_entropies(output, labelled, rows, padding)
     wanted = [logits.to(padding.device) for logits in lesson(rows, length)]
-    soft = [_divergence(getattr(output, name), theirs, padding) for name, theirs in zip(LOGITS, wanted, strict=True)]
+    soft = [_divergence(output[name], theirs, padding) for name, theirs in zip(LOGITS, wanted, strict=True)]
     loss = (1 - weight) * sum(hard) / 2 + weight * sum(soft) / 2
     return loss, int(given["input_ids"].numel())
 
@@ -86,7 +86,7 @@ def imitation_loss(
     with torch.no_grad():
         wanted = teacher(**given)
     output = student(**given)
-    answers = [_softened(getattr(output, name), getattr(wanted, name), ~real) for name in LOGITS]
+    answers = [_softened(output[name], wanted[name], ~real) for name in LOGITS]
     carried = [
         (mine - theirs)[real].square().sum() / theirs[real].square().sum()
         for mine, theirs in zip(output.hidden, wanted.hidden, strict=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from snpe_tools.core.architectures import ARCHITECTURES
 from snpe_tools.core.errors import CheckpointError
-from snpe_tools.tasks.question_answering.checkpoint import ARCHITECTURES
-from snpe_tools.training.distill_settings import StudentShape
+from snpe_tools.tasks.question_answering.training.distill_settings import StudentShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

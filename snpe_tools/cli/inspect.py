@@ -24,11 +24,15 @@ def info(
     limit: Annotated[int, typer.Option(help="Findings shown of each kind; 0 shows all.", min=0)] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """What a DLC holds and where it runs. Who wrote it, and what cannot be right in it."""
+    """What a DLC holds and where it runs. Who wrote it, and what cannot be right in it; context binaries, too."""
+    from snpe_tools.cli.contexts import is_context, show_context
     from snpe_tools.dlc import open as open_dlc
     from snpe_tools.inspection.describe import describe, document
     from snpe_tools.inspection.health import check
 
+    if is_context(dlc):
+        show_context(dlc, as_json=as_json)
+        return
     with open_dlc(dlc) as opened:
         if as_csv:
             from snpe_tools.inspection.sdk_csv import rows

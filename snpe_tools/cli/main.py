@@ -15,6 +15,7 @@ from typer.models import CommandInfo
 from snpe_tools._version import __version__
 from snpe_tools.cli import (
     compare,
+    contexts,
     devices,
     estimating,
     flow,
@@ -69,6 +70,7 @@ for command in (
     inspect.diff,
     inspect.encodings,
     inspect.audit,
+    contexts.extract,
     training.train,
     training.distill,
     training.qat,

@@ -9,6 +9,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, size, table
+from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
@@ -176,6 +177,10 @@ def prepare(
     toolchain: options.Toolchain = "pypi",
     sdk_tools: options.SdkTools = None,
     sdk_python: options.SdkPython = None,
+    epcontext: Annotated[
+        Path | None,
+        typer.Option(help="Also write an ONNX file that ONNX Runtime loads the compiled graph by, its .bin beside it."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """DLC → DLC with an HTP cache per SoC."""
@@ -183,8 +188,16 @@ def prepare(
     from snpe_tools.core.soc_names import parse_socs
 
     chosen = options.choose_toolchain(toolchain, sdk_tools, sdk_python)
-    made = run_prepare(dlc, output, parse_socs(soc), toolchain=chosen)
+    socs = parse_socs(soc)
+    if epcontext and len(socs) > 1:
+        raise UsageError("An EPContext file names the compiled graph of one SoC.", "Name one SoC with --soc.")
+    made = run_prepare(dlc, output, socs, toolchain=chosen)
     table(("cache", "size"), [(name, size(count)) for name, count in made.caches.items()])
+    if epcontext:
+        from snpe_tools.steps.extract import write_epcontext
+
+        context = write_epcontext(output, socs[0], epcontext)
+        say(f"{epcontext}: loads {context.file.name}, {size(context.bytes)} for {context.soc}.")
     finish(made, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from snpe_tools.dlc import protobuf
 _LOOK = 1 << 16
 _SMALLEST_SAMPLE = 1 << 12
 _RANDOM_BITS, _SAMPLE_NOISE = 7.98, 184
-_CONTEXT = b"\x00\x00\x00\x02\x00\x00\x00\x03"
+CONTEXT_MAGIC = b"\x00\x00\x00\x02\x00\x00\x00\x03"
 ORIGIN = "What it was compiled from is in the DLC or ONNX file it was made of."
 _BUILD = re.compile(rb"v\d+\.\d+\.\d+\.\d{6,}")
 _MODEL_GRAPH, _GRAPH_NODE, _NODE_TYPE = 7, 1, 4
@@ -46,7 +46,7 @@ def identify(data: memoryview) -> tuple[str, str]:
 
 
 def _context_binary(data: memoryview) -> tuple[str, str] | None:
-    if bytes(data[: len(_CONTEXT)]) != _CONTEXT:
+    if bytes(data[: len(CONTEXT_MAGIC)]) != CONTEXT_MAGIC:
         return None
     build = _BUILD.search(bytes(data[:_LOOK]))
     made = f", built by QAIRT {build[0].decode()}" if build else ""

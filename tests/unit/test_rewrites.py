@@ -278,3 +278,51 @@ def test_a_fixed_value_decides_an_if(rate: int, kind: str) -> None:
 def test_values_that_do_not_fit_are_refused(values: dict[str, list[float]]) -> None:
     with pytest.raises(OnnxError, match=r"no input 'rate'|numbers for the input"):
         fix_values(_choosing(), values)
+
+
+def _normed(channels: int, spread: float) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    return {
+        "g": np.geomspace(1, spread, channels),
+        "b": random.normal(size=channels),
+        "m": random.normal(size=channels),
+        "v": random.uniform(0.5, 2, channels),
+    }
+
+
+PRODUCTS = {
+    "Conv": ((4, 3, 3, 3), (1, 3, 5, 5), (1, 4, 3, 3)),
+    "ConvTranspose": ((3, 4, 2, 2), (1, 3, 5, 5), (1, 4, 6, 6)),
+    "Gemm": ((3, 4), (2, 3), (2, 4)),
+}
+
+
+@pytest.mark.parametrize(("kind", "biased"), [*itertools.product(PRODUCTS, [False, True])])
+def test_a_batch_norm_is_folded_into_what_is_before_it(kind: str, biased: bool) -> None:
+    weight, given_shape, made_shape = PRODUCTS[kind]
+    random = np.random.default_rng(1)
+    constants = {**_normed(4, 30), "w": random.normal(size=weight), "c": random.normal(size=4)}
+    lines = [f"p = {kind}(x, w{', c' if biased else ''})", "y = BatchNormalization(p, g, b, m, v)"]
+    model = graph(lines, {"x": given_shape}, {"y": made_shape}, constants)
+    made, changes = prepare_for_htp(model)
+    assert kinds(made) == [kind]
+    assert [change.rewrite for change in changes] == ["batch-norm"]
+    assert agreement(model, made) > 100
+
+
+@pytest.mark.parametrize(("relu", "spread"), [("Relu", 2000.0), ("LeakyRelu", 2000.0), ("", 2000.0), ("Relu", 1.5)])
+def test_channels_of_a_batch_norm_before_a_convolution(relu: str, spread: float) -> None:
+    constants = {**_normed(3, spread), "b": np.full(3, 0.1), "w": np.random.default_rng(1).normal(size=(2, 3, 3, 3))}
+    lines = ["n = BatchNormalization(x, g, b, m, v)", *([f"r = {relu}(n)"] if relu else [])]
+    model = graph([*lines, f"y = Conv({'r' if relu else 'n'}, w)"], {"x": (1, 3, 5, 5)}, {"y": (1, 2, 3, 3)}, constants)
+    made, changes = prepare_for_htp(model)
+    assert kinds(made) == ["Conv", *([relu] if relu else []), "Conv"]
+    assert [change.rewrite for change in changes] == ["level-channels" if spread > 4 else "depthwise"]
+    assert agreement(model, made) > 100
+
+
+def test_a_batch_norm_alone_is_a_depthwise_convolution() -> None:
+    model = graph(["y = BatchNormalization(x, g, b, m, v)"], {"x": (1, 3, 2, 2)}, {"y": (1, 3, 2, 2)}, _normed(3, 9))
+    made, _ = prepare_for_htp(model)
+    assert kinds(made) == ["Conv"]
+    assert agreement(model, made) > 100

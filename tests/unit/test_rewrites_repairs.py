@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from snpe_tools.graph.equality import agreement
 from snpe_tools.graph.rewrites import repair_for_conversion
+from snpe_tools.graph.session import plain_session
 from tests.conftest import make_model
 
 FLOAT = TensorProto.FLOAT
@@ -180,3 +181,76 @@ def test_an_int8_gamma_becomes_uint8() -> None:
     assert [change.rewrite for change in changes] == ["unsigned-gamma"]
     assert {tensor.data_type for tensor in made.graph.initializer} == {FLOAT, TensorProto.UINT8}
     assert agreement(model, made) == np.inf
+
+
+def sandwich(
+    node: onnx.NodeProto,
+    shape: tuple[int, ...],
+    steps: tuple[float, float],
+    zeros: tuple[int, int],
+    kind: type[np.generic],
+) -> onnx.ModelProto:
+    """An operation of x between Q/DQ pairs, opset 21; its own constants are named "low" and "high"."""
+    nodes = []
+    for name, target, number in (("x", "xd", 0), ("r", "y", 1)):
+        encoding = [f"s{number}", f"z{number}"]
+        nodes += [
+            helper.make_node("QuantizeLinear", [name, *encoding], [f"{name}q"]),
+            helper.make_node("DequantizeLinear", [f"{name}q", *encoding], [target]),
+        ]
+    nodes.insert(2, node)
+    constants: dict[str, np.ndarray] = {f"s{one}": np.array(steps[one], np.float32) for one in (0, 1)}
+    constants |= {f"z{one}": np.array(zeros[one], kind) for one in (0, 1)}
+    constants |= {"low": np.array(0, np.float32), "high": np.array(2, np.float32)}
+    model = make_model(nodes, {"x": (FLOAT, shape)}, {"y": shape}, constants)
+    model.opset_import[0].version = 21
+    return model
+
+
+@pytest.mark.parametrize(("step", "zero", "changed"), [(3e-5, 40000, True), (3e-5, 65535, True), (2e-4, 30000, False)])
+def test_a_narrow_log_gets_wider_steps(step: float, zero: int, changed: bool) -> None:
+    node = helper.make_node("Log", ["xd"], ["r"], name="log")
+    model = sandwich(node, (1, 64), (1e-4, step), (0, zero), np.uint16)
+    made, changes = repair_for_conversion(model)
+    assert [change.rewrite for change in changes] == ["wide-log"] * changed
+    assert repair_for_conversion(made)[1] == ()
+    x = np.linspace(0.5, 1, 64, dtype=np.float32).reshape(1, 64)
+    wanted, got = (plain_session(one).run(None, {"x": x})[0] for one in (model, made))
+    assert np.abs(wanted - got).max() < 2e-4
+
+
+@pytest.mark.parametrize(
+    ("node", "zero", "kinds_"),
+    [
+        (helper.make_node("Relu", ["xd"], ["r"]), 0, ["Identity"]),
+        (helper.make_node("Clip", ["xd", "low"], ["r"]), 0, ["Identity"]),
+        (helper.make_node("Clip", ["xd", "low", "high"], ["r"]), 0, ["Min"]),
+        (helper.make_node("Relu", ["xd"], ["r"]), 9, ["Relu"]),
+        (helper.make_node("Clip", ["xd", "high"], ["r"]), 0, ["Clip"]),
+    ],
+)
+def test_a_bound_that_the_encoding_has_is_left_out(node: onnx.NodeProto, zero: int, kinds_: list[str]) -> None:
+    model = sandwich(node, (3, 8), (0.02, 0.02), (zero, zero), np.uint8)
+    made, _ = repair_for_conversion(model)
+    assert [kind for kind in kinds(made) if "Linear" not in kind] == kinds_
+    assert agreement(model, made) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "flat"), [(10, np.uint16, True), (8, np.uint16, False), (10, np.uint8, False)]
+)
+def test_a_wide_product_of_odd_rows_is_flat(rows: int, kind: type[np.generic], flat: bool) -> None:
+    node = helper.make_node("Mul", ["xd", "xd"], ["r"])
+    model = sandwich(node, (1, 2, rows, 3), (0.02, 0.04), (100, 0), kind)
+    made, changes = repair_for_conversion(model)
+    assert [change.rewrite for change in changes] == ["flat-product"] * flat
+    assert agreement(model, made) == np.inf
+    assert repair_for_conversion(made)[1] == ()
+
+
+def test_scales_that_only_a_float_operation_reads_are_a_float_constant() -> None:
+    model = quantized("MatMul", 1, 0.001)
+    model.graph.node[4].input[0] = "x"
+    made, changes = repair_for_conversion(model)
+    assert "float-weight" in {change.rewrite for change in changes}
+    assert agreement(model, made) > 100

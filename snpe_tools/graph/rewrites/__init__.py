@@ -10,12 +10,21 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from snpe_tools.graph.rewrites.activations import GELU_OPSET, gelu, reciprocal
+from snpe_tools.graph.rewrites.batch_norm import depthwise, fold, level
 from snpe_tools.graph.rewrites.editing import Change, Graph, Match, replace_all
 from snpe_tools.graph.rewrites.linear import gemm, norm_vectors, vector_weight
 from snpe_tools.graph.rewrites.moving import nearest, pad
 from snpe_tools.graph.rewrites.normalize import LOWEST_OPSET, normalize, raise_opset
 from snpe_tools.graph.rewrites.norms import RMS_OPSET, layer_norm, rms_norm
-from snpe_tools.graph.rewrites.quantized import bias_scale, summed_axis, unsigned_gamma
+from snpe_tools.graph.rewrites.quantized import (
+    bias_scale,
+    flat_product,
+    float_weight,
+    spare_relu,
+    summed_axis,
+    unsigned_gamma,
+    wide_log,
+)
 from snpe_tools.graph.rewrites.recurrent import unrolled
 
 if TYPE_CHECKING:
@@ -29,12 +38,19 @@ _FUSIONS: tuple[_Rewrite, ...] = (
     ("rms-norm", RMS_OPSET, rms_norm),
     ("gelu", GELU_OPSET, gelu),
     ("gemm", LOWEST_OPSET, gemm),
+    ("batch-norm", LOWEST_OPSET, fold),
+    ("level-channels", LOWEST_OPSET, level),
+    ("depthwise", LOWEST_OPSET, depthwise),
 )
 _REPAIRS: tuple[_Rewrite, ...] = (
     ("unroll", LOWEST_OPSET, unrolled),
     ("weight-by-output", LOWEST_OPSET, summed_axis),
     ("bias-scale", LOWEST_OPSET, bias_scale),
+    ("float-weight", LOWEST_OPSET, float_weight),
     ("unsigned-gamma", LOWEST_OPSET, unsigned_gamma),
+    ("flat-product", LOWEST_OPSET, flat_product),
+    ("wide-log", LOWEST_OPSET, wide_log),
+    ("spare-relu", LOWEST_OPSET, spare_relu),
     ("pad", LOWEST_OPSET, pad),
     ("resize-nearest", LOWEST_OPSET, nearest),
     ("reciprocal", LOWEST_OPSET, reciprocal),

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from snpe_tools.core.files import whole_files
 from snpe_tools.core.precision import NARROW_BITS
+from snpe_tools.core.progress import say
 from snpe_tools.graph.loading import save
 from snpe_tools.quantization.names import rename_tensors, restore, restored_encodings
+from snpe_tools.graph.rewrites import keep_parts_apart
 from snpe_tools.quantization.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def write_quantized(
         prove: called with the QDQ model before it is kept; gives its SQNR.
     """
     qdq, names = simulator.qdq_model(), dict(aliases or {})
+    for change in keep_parts_apart(qdq):
+        say(f"  {change}")
     sqnr_db = prove(qdq) if prove else None
     restore(qdq, names)
     current, legacy = encoding_paths(target)

@@ -280,6 +280,32 @@ def test_values_that_do_not_fit_are_refused(values: dict[str, list[float]]) -> N
         fix_values(_choosing(), values)
 
 
+CONTRIB = {
+    "BiasGelu": (["x", "g"], {}),
+    "Gelu": (["x"], {}),
+    "FastGelu": (["x", "g"], {}),
+    "QuickGelu": (["x"], {"alpha": 1.5}),
+    "SkipLayerNormalization": (["x", "s", "g", "b", "c"], {"epsilon": 1e-5}),
+    "SkipSimplifiedLayerNormalization": (["x", "s", "g", "c"], {"epsilon": 1e-5}),
+    "FusedMatMul": (["x", "w"], {"transB": 1, "alpha": 0.5}),
+}
+
+
+@pytest.mark.parametrize("kind", list(CONTRIB))
+def test_operations_of_onnx_runtime_become_onnx(kind: str) -> None:
+    inputs, attributes = CONTRIB[kind]
+    random = np.random.default_rng(0)
+    shapes = {"x": (2, 3, 4), "s": (2, 3, 4), "g": (4,), "b": (4,), "c": (4,), "w": (5, 4)}
+    held = {name: random.normal(size=shapes[name]).astype(np.float32) for name in inputs if name not in {"x", "s"}}
+    given = {name: (FLOAT, shapes[name]) for name in inputs if name in {"x", "s"}}
+    node = helper.make_node(kind, inputs, ["y"], domain="com.microsoft", **attributes)
+    model = make_model([node], given, {"y": (2, 3, 5 if kind == "FusedMatMul" else 4)}, held)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    made, _ = prepare_for_htp(model)
+    assert {one.domain for one in made.graph.node} == {""}
+    assert agreement(model, made) > 100
+
+
 def _normed(channels: int, spread: float) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     return {

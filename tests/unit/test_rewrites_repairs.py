@@ -254,3 +254,34 @@ def test_scales_that_only_a_float_operation_reads_are_a_float_constant() -> None
     made, changes = repair_for_conversion(model)
     assert "float-weight" in {change.rewrite for change in changes}
     assert agreement(model, made) > 100
+
+
+def joined(scale: float) -> onnx.ModelProto:
+    """Two 8-bit parts, the second with steps `scale` times as large, in one 8-bit output."""
+    nodes = []
+    for name, step in (("a", "s"), ("b", "t")):
+        nodes += [
+            helper.make_node("QuantizeLinear", [name, step, "z"], [f"{name}q"]),
+            helper.make_node("DequantizeLinear", [f"{name}q", step, "z"], [f"{name}d"]),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["ad", "bd"], ["c"], axis=1),
+        helper.make_node("QuantizeLinear", ["c", "t", "z"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "t", "z"], ["cd"]),
+        helper.make_node("Transpose", ["cd"], ["y"], perm=[1, 0]),
+    ]
+    steps: dict[str, np.ndarray] = {
+        "s": np.array(0.01, np.float32),
+        "t": np.array(0.01 * scale, np.float32),
+        "z": np.array(9, np.uint8),
+    }
+    return make_model(nodes, dict.fromkeys("ab", (FLOAT, (2, 3))), {"y": (6, 2)}, steps)
+
+
+@pytest.mark.parametrize(("scale", "apart"), [(100, True), (2, False)])
+def test_parts_of_different_ranges_keep_their_encodings(scale: float, apart: bool) -> None:
+    made, changes = repair_for_conversion(joined(scale))
+    assert [change.rewrite for change in changes] == ["parts-apart"] * apart
+    values = {"a": np.full((2, 3), 0.37, np.float32), "b": np.full((2, 3), 30 if apart else 0.4, np.float32)}
+    got = plain_session(made).run(None, values)[0]
+    assert np.abs(got[:3] - 0.37).max() < (1e-6 if apart else 0.02)

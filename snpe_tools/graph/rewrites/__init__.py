@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from snpe_tools.graph.rewrites.activations import GELU_OPSET, gelu, reciprocal
 from snpe_tools.graph.rewrites.batch_norm import depthwise, fold, level
+from snpe_tools.graph.rewrites.contrib import fused_product, gelus, simple_norm, skip_norm, skip_simple_norm
 from snpe_tools.graph.rewrites.editing import Change, Graph, Match, replace_all
 from snpe_tools.graph.rewrites.linear import gemm, norm_vectors, vector_weight
 from snpe_tools.graph.rewrites.moving import nearest, pad
 from snpe_tools.graph.rewrites.normalize import LOWEST_OPSET, normalize, raise_opset
 from snpe_tools.graph.rewrites.norms import RMS_OPSET, layer_norm, rms_norm
+from snpe_tools.graph.rewrites.outputs import parts_apart
 from snpe_tools.graph.rewrites.quantized import (
     bias_scale,
     flat_product,
@@ -34,6 +36,11 @@ _Rewrite = tuple[str, int, Match]
 """A name, the opset that it needs, and what it matches."""
 
 _FUSIONS: tuple[_Rewrite, ...] = (
+    ("contrib-gelu", GELU_OPSET, gelus),
+    ("contrib-norm", LOWEST_OPSET, skip_norm),
+    ("contrib-norm", RMS_OPSET, skip_simple_norm),
+    ("contrib-norm", RMS_OPSET, simple_norm),
+    ("contrib-product", LOWEST_OPSET, fused_product),
     ("layer-norm", LOWEST_OPSET, layer_norm),
     ("rms-norm", RMS_OPSET, rms_norm),
     ("gelu", GELU_OPSET, gelu),
@@ -49,6 +56,7 @@ _REPAIRS: tuple[_Rewrite, ...] = (
     ("float-weight", LOWEST_OPSET, float_weight),
     ("unsigned-gamma", LOWEST_OPSET, unsigned_gamma),
     ("flat-product", LOWEST_OPSET, flat_product),
+    ("parts-apart", LOWEST_OPSET, parts_apart),
     ("wide-log", LOWEST_OPSET, wide_log),
     ("spare-relu", LOWEST_OPSET, spare_relu),
     ("pad", LOWEST_OPSET, pad),
@@ -82,6 +90,11 @@ def repair_for_conversion(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tupl
     return result, tuple(_applied(result, _REPAIRS))
 
 
+def keep_parts_apart(model: onnx.ModelProto) -> tuple[Change, ...]:
+    """Let outputs of a QDQ model that join parts of different ranges keep the encoding of each part, in place."""
+    return tuple(replace_all(model, "parts-apart", parts_apart))
+
+
 def is_quantized(model: onnx.ModelProto) -> bool:
     """Whether the graph holds QuantizeLinear or DequantizeLinear nodes."""
     return any(node.op_type in {"QuantizeLinear", "DequantizeLinear"} for node in model.graph.node)
@@ -92,7 +105,7 @@ def _applied(model: onnx.ModelProto, rewrites: Iterable[_Rewrite]) -> list[Chang
     for name, opset, match in rewrites:
         graph = Graph(model)
         if any(match(graph, node) for node in graph.nodes):
-            changes += [*raise_opset(model, opset), *replace_all(model, name, match)]
+            changes += [*raise_opset(model, opset, f"{name} needs it"), *replace_all(model, name, match)]
     return changes
 
 
@@ -102,4 +115,4 @@ def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-__all__ = ["Change", "is_quantized", "prepare_for_htp", "repair_for_conversion"]
+__all__ = ["Change", "is_quantized", "keep_parts_apart", "prepare_for_htp", "repair_for_conversion"]

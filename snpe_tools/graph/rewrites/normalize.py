@@ -115,7 +115,9 @@ def drop_empty_roi(model: onnx.ModelProto) -> list[Change]:
     return changes[:1] if len({change.node for change in changes}) == 1 else changes
 
 
-def raise_opset(model: onnx.ModelProto, target: int = LOWEST_OPSET) -> list[Change]:
+def raise_opset(
+    model: onnx.ModelProto, target: int = LOWEST_OPSET, reason: str = "older ones are not quantized"
+) -> list[Change]:
     """Convert the model to opset `target` where it is older.
 
     Raises:
@@ -137,7 +139,7 @@ def raise_opset(model: onnx.ModelProto, target: int = LOWEST_OPSET) -> list[Chan
             f"The model has opset {before}, and onnx cannot convert it to {target}: {words}",
             f"Export it again with opset {target} or later.",
         ) from problem
-    return [Change("raise-opset", f"opset {before}", f"raised to {target}; older ones are not quantized")]
+    return [Change("raise-opset", f"opset {before}", f"raised to {target}: {reason}")]
 
 
 def use_float32(model: onnx.ModelProto) -> list[Change]:

@@ -12,8 +12,8 @@ from snpe_tools.core.files import whole_files
 from snpe_tools.core.precision import NARROW_BITS
 from snpe_tools.core.progress import say
 from snpe_tools.graph.loading import save
-from snpe_tools.quantization.names import rename_tensors, restore, restored_encodings
 from snpe_tools.graph.rewrites import keep_parts_apart
+from snpe_tools.quantization.names import rename_tensors, restore, restored_encodings
 from snpe_tools.quantization.simulator import Simulator
 
 if TYPE_CHECKING:

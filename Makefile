@@ -10,6 +10,8 @@ WORKERS     ?=
 DRY_RUN     ?=
 DEVICE      ?=
 SHARD       ?=
+FETCH       ?=
+RUNTIME     ?=
 PROFILE     ?=
 TIMEOUT     ?=
 # Where pip finds PyTorch without CUDA; PyPI's own Linux build needs several GB of it.
@@ -25,7 +27,7 @@ RECIPE_OPTIONS += $(call option,--data,$(DATA))
 SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop,$(MAX_DROP)) \
 	$(call option,--workers,$(WORKERS)) $(call option,--device,$(DEVICE)) $(call option,--profile,$(PROFILE)) \
 	$(call option,--timeout,$(TIMEOUT)) \
-	$(if $(call yes,$(SHARD)),--shard)
+	$(call option,--runtime,$(RUNTIME)) $(if $(call yes,$(SHARD)),--shard) $(if $(call yes,$(FETCH)),--fetch)
 
 .DEFAULT_GOAL := help
 .PHONY: help help-commands help-recipe help-variables venv dlc tune accuracy device report notebook doctor runner test lint types check clean
@@ -56,6 +58,8 @@ help-variables:
 	@echo '  WORKERS      emulator processes                                      (up to 2)'
 	@echo '  DRY_RUN      1: print the commands of the SDK, to paste, and why each flag is there'
 	@echo '  DEVICE       where the DLC runs: host (the emulator), adb, adb:SERIAL, ssh://user@host:port; several by commas'
+	@echo '  FETCH        1: fetch the runtime that a phone needs, and accept its licence'
+	@echo '  RUNTIME      what runs the DLC there: snpe, qnn, board or native      (the first that there is)'
 	@echo '  SHARD        1: split the questions over the devices'
 	@echo '  PROFILE      performance profile on devices, such as burst           (the runtime'\''s own)'
 	@echo '  TIMEOUT      seconds that a run on a device may take                 (15 minutes, and 2 per inference)'

@@ -10,6 +10,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, size, table
+from snpe_tools.cli.providing import provide
 from snpe_tools.core.progress import say
 
 if TYPE_CHECKING:
@@ -98,15 +99,18 @@ def bench(
     soc: Annotated[str, typer.Option("--soc", metavar="NAME", help="Where the device does not say its own.")] = "",
     device_root: options.DeviceRoot = "",
     timeout: options.Timeout = 0,
+    fetch: options.Fetch = False,
     native: options.Native = False,
     as_json: options.Json = False,
 ) -> None:
     """Latency of one inference on a device. Refuses emulators."""
     from snpe_tools.core.soc_names import parse_socs
+    from snpe_tools.devices import DeviceAddress
     from snpe_tools.execution.on_device import DeviceOptions
     from snpe_tools.steps.bench import bench as run_bench
 
     options = DeviceOptions(parse_socs(soc)[0] if soc else None, runtime, profile, device_root, timeout)
+    provide([DeviceAddress.parse(device)], options, fetch=fetch)
     made = run_bench(device, dlc, inputs, warm_up=warm_up, runs=runs, native=native, options=options)
     _show(made)
     finish(made, as_json=as_json)

@@ -12,6 +12,7 @@ import typer
 from snpe_tools.cli import options
 from snpe_tools.cli.dumped import score_dumped, score_predicted
 from snpe_tools.cli.output import decibel, finish, seconds, size, table
+from snpe_tools.cli.providing import provide
 from snpe_tools.cli.recipe_options import Chosen, takes_recipe
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
@@ -52,6 +53,7 @@ def score(
     profile: options.Profile = "",
     device_root: options.DeviceRoot = "",
     timeout: options.Timeout = 0,
+    fetch: options.Fetch = False,
     logits: DumpedLogits = None,
     layout: LogitsLayout = None,
     predictions: Predictions = None,
@@ -71,8 +73,11 @@ def score(
     if logits:
         score_dumped(logits, chosen, layout, data, count or 0, max_drop, as_json=as_json)
         return
+    how = DeviceOptions(runtime=runtime, profile=profile, root=device_root, timeout=timeout)
+    recipe = chosen.recipe()
+    provide(targets.devices, how, fetch=fetch)
     scored = run_score(
-        chosen.recipe(),
+        recipe,
         chosen.root,
         data=data,
         examples=count,
@@ -80,7 +85,7 @@ def score(
         workers=workers,
         targets=targets,
         shard=shard,
-        options=DeviceOptions(runtime=runtime, profile=profile, root=device_root, timeout=timeout),
+        options=how,
     )
     _show_scores(scored)
     finish(scored.document, as_json=as_json)

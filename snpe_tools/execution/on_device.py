@@ -13,17 +13,19 @@ from typing import Any
 import snpe_tools.dlc as dlc_format
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.files import plain, whole_folder, write_text
-from snpe_tools.core.progress import say
+from snpe_tools.core.progress import say, warn
 from snpe_tools.core.raw_files import InputList, check_list, flat_name, named, read_list, result_names
 from snpe_tools.core.socs import DEFAULT, Soc, check_fit
 from snpe_tools.core.validation import chosen
 from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
-from snpe_tools.devices.runtimes import DeviceJob, Timing
+from snpe_tools.devices.runtimes import DeviceJob, Runtime, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
 from snpe_tools.execution.device_results import DeviceOutputs, obtain
 from snpe_tools.execution.worker import count_not_finite
+from snpe_tools.inspection.history import compiled_caches
 from snpe_tools.inspection.targets import need_of
+from snpe_tools.toolchains.sdk.versions import Version
 
 RECORD = "run.json"
 
@@ -34,7 +36,7 @@ class DeviceOptions:
 
     Attributes:
         soc: None takes the device's own.
-        runtime: "snpe", "qnn" or "board"; "" takes the first that there is.
+        runtime: "snpe", "qnn", "board" or "native"; "" takes the first that there is.
         profile: performance profile, "" for the runtime's own choice.
         root: folder on the device; "" for the usual one.
         timeout: seconds that the run may take; 0 for a bound that only a hanging one reaches.
@@ -158,6 +160,7 @@ def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark a
     with tempfile.TemporaryDirectory(prefix="snpe-tools.") as scratch:
         runtime = choose_runtime(facts, soc, Path(scratch), options.runtime)
         say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
+        task = without_newer_cache(task, runtime)
         left = obtain(device, runtime, task, Path(scratch), log, timeout=options.timeout)
         with whole_folder(folder, known_by=RECORD) as temporary:
             done = _done(left, facts, folder, _write(left, temporary))
@@ -209,6 +212,7 @@ def make_job(
         known = {tensor.name: tensor.spec for tensor in model.graph.outputs}
         graphs = [graph.name for graph in model.graphs]
         cache, recompile = (None, bool(model.caches)) if debug else (_cache(model, dlc.name, soc), False)
+        by = {one.soc: one.built_by for one in compiled_caches(model)}.get(soc.name, "") if cache else ""
     check_list(parsed, inputs, native=native)
     asked = tuple(outputs) or parsed.outputs or tuple(known)
     return DeviceJob(
@@ -220,6 +224,7 @@ def make_job(
         lines=[named(line, inputs, parsed.path, index) for index, line in enumerate(parsed.lines)],
         soc=soc,
         cache=cache,
+        cache_by=by,
         native=native,
         token=secrets.token_hex(16),
         debug=debug,
@@ -237,6 +242,19 @@ def _cache(model: dlc_format.Dlc, name: str, soc: Soc) -> tuple[int, int] | None
         others = ", ".join(cache.soc for cache in model.caches)
         say(f"  {name} has caches for {others}, none for {soc}: the device compiles it at every start.")
     return None
+
+
+def without_newer_cache(job: DeviceJob, runtime: Runtime) -> DeviceJob:
+    """The same job, without its cache where that was compiled by a newer QAIRT than the device gets, and so said."""
+    has = Version.find(runtime.versions.get("sdk") or runtime.versions.get("qairt", ""))
+    needs = Version.find(job.cache_by)
+    if not job.cache or not has or not needs or needs <= has:
+        return job
+    warn(
+        f"{job.dlc.name}: its cache for {job.soc} is of QAIRT {needs.major}.{needs.minor}, which QAIRT {has} refuses: "
+        "the device compiles at every start. A runtime that takes it: snpe-tools sdk fetch; or TOOLCHAIN=sdk."
+    )
+    return replace(job, cache=None, recompile=True)
 
 
 def _write(left: DeviceOutputs, folder: Path) -> int:

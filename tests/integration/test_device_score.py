@@ -134,7 +134,7 @@ def test_the_doctor_names_what_a_device_lacks(tmp_path: Path) -> None:
     assert done.exit_code
     (soc,) = [finding for finding in json.loads(done.stdout) if finding["state"] == "missing"]
     assert soc["name"] == "SoC"
-    assert "'MT6989', which is none we know" in soc["found"]
+    assert "'MT6989', which is not a known one" in soc["found"]
     device_double.make_phone(tmp_path / "phone")
     done = command("doctor", "--device", f"fake:{tmp_path / 'phone'}", "--json")
     missing = {finding["name"]: finding for finding in json.loads(done.stdout) if finding["state"] == "missing"}

@@ -32,6 +32,7 @@ from snpe_tools.devices.runtimes.sdk import find_device_sdk, named_sdk
 from snpe_tools.devices.runtimes.snpe import SnpeNetRun
 from snpe_tools.devices.runtimes.wheel import unpack
 from snpe_tools.devices.transports.address import DeviceAddress, Targets, parse_targets
+from snpe_tools.execution.on_device import without_newer_cache
 from snpe_tools.qnn.power import PROFILES
 from snpe_tools.steps.bench import percentile
 from tests import device_double
@@ -270,3 +271,21 @@ def test_only_libraries_leave_a_wheel(tmp_path: Path) -> None:
     (tmp_path / "w.whl").write_bytes(b"no wheel")
     with pytest.raises(SetupError, match="is damaged"):
         unpack(tmp_path / "w.whl", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("built_by", "kept"),
+    [("v2.31.0.250130120001_111", True), ("v2.30.1.1", True), ("", True), ("v2.51.0.260929181845", False)],
+)
+def test_a_cache_of_a_newer_compiler_is_left_out(
+    sdk: Path, tmp_path: Path, built_by: str, kept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert sdk.is_dir()
+    runtime = choose_runtime(PHONE, DEFAULT, tmp_path)
+    job = task(tmp_path, cache=(64, 100), cache_by=built_by)
+    found = without_newer_cache(job, runtime)
+    assert (found == job) == kept
+    if not kept:
+        assert (found.cache, found.recompile) == (None, True)
+        assert "of QAIRT 2.51, which QAIRT 2.31.0.250130 refuses" in caplog.text
+        assert "always_generate_new" in runtime.call(found, BUNDLE, tmp_path).command

@@ -1,7 +1,7 @@
 """What is put on a device, and how a run is asked for there.
 
 `snpe` and `qnn` are the SDK's own net-run programs; `board` needs no SDK: the libraries of the `onnxruntime-qnn` wheel
-and our own runner.
+and our own runner. `native` is the same runner in C, for what has no Python.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class DeviceJob:
         lines: raw files of each inference, by input name.
         soc: the device's; on a machine that is none, the SoC to emulate.
         cache: (offset, bytes) in the DLC of the context compiled for `soc`; None without one.
+        cache_by: version of the QAIRT that compiled that context, as the file has it.
         native: raw files hold the model's own types.
         profile: performance profile by its name for `snpe-net-run`, "" for the runtime's own choice.
         warm_up: inferences that are not timed, before the others.
@@ -53,6 +54,7 @@ class DeviceJob:
     soc: Soc
     all_outputs: Sequence[TensorSpec] = ()
     cache: tuple[int, int] | None = None
+    cache_by: str = ""
     native: bool = False
     profile: str = DEFAULT_PROFILE
     warm_up: int = 0

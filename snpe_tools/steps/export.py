@@ -19,6 +19,7 @@ from snpe_tools.graph.mask import DEFAULT_VALUE, fold_mask, replace_mask_constan
 from snpe_tools.graph.shapes import fix_shapes
 from snpe_tools.project.provenance import recorded
 from snpe_tools.tasks import DEFAULT_TASK, Batch, Outputs, Task, find_task
+from snpe_tools.tasks.families import check_length, check_tokens, exporting, require_finite
 
 if TYPE_CHECKING:
     import onnx
@@ -83,7 +84,8 @@ def export(
     """
     chosen = find_task(task)
     model = chosen.random_model(architecture) if architecture else chosen.load_model(checkpoint)
-    _check_length(model, sequence_length)
+    check_length(model, sequence_length)
+    require_finite(model)
     paths = _paths(target)
     sources = {"checkpoint": Path(checkpoint)} if Path(checkpoint).is_dir() and not architecture else {}
     settings = {"checkpoint": checkpoint, "sequence_length": sequence_length, "mask_value": mask_value}
@@ -123,18 +125,9 @@ def _paths(target: Path) -> tuple[Path, Path, Path]:
     return target, target.with_suffix(".dynamic.onnx"), target.with_suffix(".tokenizer.json")
 
 
-def _check_length(model: Any, length: int) -> None:  # noqa: ANN401
-    longest = getattr(model.config, "max_position_embeddings", length)
-    if length > longest:
-        raise CheckpointError(
-            f"The checkpoint reads {longest} tokens at most, and {length} were asked for.",
-            f"Use SEQ={longest} or less.",
-        )
-
-
 def _trace(model: Any, task: str) -> onnx.ModelProto:  # noqa: ANN401
     """The ONNX graph with dynamic batch and length, as optimum exports it."""
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+    with exporting(model, task), quiet(), tempfile.TemporaryDirectory() as folder:
         from optimum.exporters.onnx import onnx_export_from_model
 
         onnx_export_from_model(model, folder, task=task, opset=OPSET, do_validation=False)
@@ -146,12 +139,7 @@ def _proof_batch(task: Task, preprocessing: Path, length: int, model: Any) -> Ba
     examples = task.load(task.calibration)
     chosen = [examples[index] for index in np.linspace(0, len(examples) - 1, _PROOF_EXAMPLES).astype(int)]
     batch = task.encode(chosen, preprocessing, (1, length))
-    vocabulary = model.config.vocab_size
-    if batch.arrays["input_ids"].max() >= vocabulary:
-        raise CheckpointError(
-            f"The tokenizer knows more tokens than the model's {vocabulary}.",
-            "Pass the tokenizer the model was trained with.",
-        )
+    check_tokens(model, batch.arrays)
     return batch
 
 
@@ -183,7 +171,7 @@ def _torch_outputs(task: Task, model: Any, batch: Batch) -> Outputs:  # noqa: AN
     import torch
 
     taken = [name for name in batch.arrays if name != "token_type_ids" or hasattr(model.config, "type_vocab_size")]
-    with torch.inference_mode():
+    with exporting(model, task.name), torch.inference_mode():
         inputs = {name: torch.from_numpy(array).long() for name, array in batch.inputs(slice(None), taken).items()}
         output = model(**inputs)
     return Outputs({name: getattr(output, name).numpy() for name in task.outputs})

@@ -162,13 +162,29 @@ def _cut(text: str, tokenizer: Tokenizer, tokens: int) -> str:
     return text if len(encoding) <= tokens else text[: encoding.offsets[tokens - 1][1]]
 
 
+def _types(piece: Encoding, first: Encoding) -> list[int]:
+    """Token types of a window as those of its passage's first one.
+
+    The library gives the passage in further windows the type 1, whatever the tokenizer's template says; RoBERTa and
+    XLM-R know one type.
+    """
+    by_sequence = dict(zip(first.sequence_ids, first.type_ids, strict=True))
+    special = (kind for kind, sequence in zip(first.type_ids, first.sequence_ids, strict=True) if sequence is None)
+    return [
+        next(special, kind) if sequence is None else by_sequence.get(sequence, kind)
+        for kind, sequence in zip(piece.type_ids, piece.sequence_ids, strict=True)
+    ]
+
+
 def _pack(pieces: list[tuple[int, Encoding]], questions: Sequence[Question], length: int, pad: int) -> Windows:
     ids = np.full((len(pieces), length), pad, np.int32)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)
     offsets = np.full((*ids.shape, 2), -1, np.int32)
-    for row, (_, piece) in enumerate(pieces):
+    first: dict[int, Encoding] = {}
+    for row, (question, piece) in enumerate(pieces):
         used = len(piece)
-        ids[row, :used], mask[row, :used], types[row, :used] = piece.ids, 1, piece.type_ids
+        kinds = _types(piece, first.setdefault(question, piece))
+        ids[row, :used], mask[row, :used], types[row, :used] = piece.ids, 1, kinds
         context = np.array([sequence == 1 for sequence in piece.sequence_ids])
         offsets[row, :used][context] = np.array(piece.offsets, np.int32)[context]
     return Windows(ids, mask, types, offsets, np.array([index for index, _ in pieces], np.int32), tuple(questions))

@@ -9,6 +9,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import finish, seconds, size, table
+from snpe_tools.core.calibration_methods import METHODS_TEXT
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.progress import say
 
@@ -90,7 +91,7 @@ def quantize(
     plan: Annotated[
         Path | None, typer.Option(help="With w8a8 and w8a8-mixed: TOML file with ranges and what gets 16 bits.")
     ] = None,
-    method: Annotated[str, typer.Option(help="min-max, mse or percentile.")] = "min-max",
+    method: Annotated[str, typer.Option(help=f"{METHODS_TEXT}.")] = "min-max",
     percentile: Annotated[
         float, typer.Option(help="Share of values inside the range, for percentile.", min=50, max=100)
     ] = 99.99,

@@ -207,8 +207,10 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def cache_folder() -> Path:
-    """Where what was fetched or agreed on stays between runs: below `XDG_CACHE_HOME`, or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snpe-tools"
+    """Where what was fetched or agreed on stays between runs: on Linux below `XDG_CACHE_HOME`, or `~/.cache`."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("snpe-tools", appauthor=False)
 
 
 def require_file(path: Path, what: str) -> Path:

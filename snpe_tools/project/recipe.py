@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from snpe_tools.core.architectures import ARCHITECTURES, Architecture
+from snpe_tools.core.calibration_methods import Method
 from snpe_tools.core.errors import RecipeError, SnpeToolsError, UsageError
 from snpe_tools.core.files import read_toml
 from snpe_tools.core.precision import Precision
@@ -70,7 +71,7 @@ class Recipe(BaseModel):
     mask_value: float = Field(default=-100.0, lt=0, gt=-1e4)
     calibration: str = ""
     calibration_windows: int = Field(default=64, ge=1)
-    method: Literal["min-max", "mse", "percentile"] = "min-max"
+    method: Method = "min-max"
     percentile: float = Field(default=99.99, gt=50, le=100)
     per_channel: bool = True
     train: str = ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snpe_tools.core.calibration_methods import METHODS_TEXT
+
 DEFAULT_MODEL = "minilm-qa"
 
 
@@ -61,7 +63,7 @@ SETTINGS = (
     Setting("random", "random", "random weights of the model's architecture", bool),
     Setting("calibration", "calibration", "SQuAD JSON to calibrate on", usual="shipped"),
     Setting("calibration_windows", "windows", "calibration windows, spread evenly", int, "64"),
-    Setting("method", "method", "calibration method: min-max, mse or percentile", usual="min-max", tuned=False),
+    Setting("method", "method", f"calibration method: {METHODS_TEXT}", usual="min-max", tuned=False),
     Setting("per_channel", "per-channel", "one weight encoding per tensor", bool, off="per-tensor", negated=True),
     Setting("check", "check", "run each new DLC once beside its ONNX model", bool, off="no-check"),
     Setting("train", "train", 'questions to train the quantized model on, or "shipped"', usual="none", tuned=False),

@@ -61,10 +61,13 @@ def load_plan(path: Path) -> Plan:
 
 def save_plan(plan: Plan, path: Path, comment: str = "") -> None:
     """Write a plan as TOML, with a comment of one or more lines above it."""
-    lines = [f"{key} = {str(getattr(plan, key)).lower()}" for key in ("fold_scales", "score_floor")]
-    wide = "".join(f'    "{name}",\n' for name in plan.wide)
-    clip = "".join(f'"{name}" = [{low:g}, {high:g}]\n' for name, (low, high) in plan.clip.items())
-    weights = f'weights = "{plan.weights}"\n' if plan.weights else ""
+    import tomli_w
+
     remarks = "".join(f"# {line}\n" for line in comment.splitlines())
-    table = f"\n[clip]\n{clip}" if clip else ""
-    write_text(path, f"{_HEAD}{remarks}" + "\n".join(lines) + f"\n{weights}wide = [\n{wide}]\n{table}")
+    content: dict[str, object] = {"fold_scales": plan.fold_scales, "score_floor": plan.score_floor}
+    if plan.weights:
+        content["weights"] = plan.weights
+    content["wide"] = list(plan.wide)
+    if plan.clip:
+        content["clip"] = {name: [float(f"{end:g}") for end in ends] for name, ends in plan.clip.items()}
+    write_text(path, f"{_HEAD}{remarks}{tomli_w.dumps(content)}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from snpe_tools.core.calibration_methods import METHODS, Method
 from snpe_tools.core.errors import OnnxError, SetupError, UsageError
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.tensor_spec import Array
@@ -23,9 +24,8 @@ from snpe_tools.quantization.plan import Plan
 if TYPE_CHECKING:
     import onnx
 
-Method = Literal["min-max", "mse", "percentile"]
-METHODS: tuple[Method, ...] = ("min-max", "mse", "percentile")
-_SCHEMES = {"min-max": "min_max", "mse": "tf_enhanced", "percentile": "percentile"}
+_SCHEMES: dict[Method, str] = {"min-max": "min_max", "mse": "tf_enhanced", "percentile": "percentile"}
+"""Each method by AIMET's name."""
 """AIMET's names. Its tf_enhanced scheme minimizes the squared error of rounding plus clipping."""
 
 

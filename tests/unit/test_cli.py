@@ -6,8 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from snpe_tools.cli import main as cli
 from snpe_tools.cli.options import parse_questions, parse_shapes
@@ -16,25 +19,19 @@ from snpe_tools.core.errors import UsageError
 from snpe_tools.core.files import plain
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [
-    "build",
-    "score",
-    "export",
-    "simplify",
-    "inputs",
-    "quantize",
-    "convert",
-    "prepare",
-    "run",
-    "compare",
-    "explain",
-    "report",
-    "info",
-    "diff",
-    "encodings",
-    "audit",
-    "doctor",
-]
+NO_DOCUMENT = {"install-snpe-net-run", "sdk path"}
+"""Commands without `--json`: one writes a file, the other prints a path for `$(…)`."""
+
+
+def _names(command: Any, name: str = "") -> list[str]:
+    """All commands of the app, whoever adds one; those of a group with its name before them."""
+    commands = getattr(command, "commands", None)
+    if not commands:
+        return [name]
+    return [leaf for word, each in sorted(commands.items()) for leaf in _names(each, f"{name} {word}".strip())]
+
+
+COMMANDS = _names(typer.main.get_command(cli.app))
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,16 +42,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_command_and_the_exit_codes() -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for command in COMMANDS:
+    for command in {name.split()[0] for name in COMMANDS}:
         assert f"\n  {command} " in shown.stdout
     assert "6 accuracy gate" in " ".join(shown.stdout.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    shown = run(command, "--help")
-    assert shown.returncode == 0
-    assert "--json" in shown.stdout
+    shown = CliRunner().invoke(cli.app, [*command.split(), "--help"])
+    assert shown.exit_code == 0
+    assert command in NO_DOCUMENT or "--json" in shown.output
 
 
 def test_help_imports_nothing_heavy() -> None:

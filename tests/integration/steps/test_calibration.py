@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from snpe_tools import convert, quantize
+from snpe_tools.core.calibration_methods import METHODS
 from snpe_tools.core.errors import (
     OnnxError,
     TensorError,
@@ -18,7 +19,7 @@ from snpe_tools.core.errors import (
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.raw_files import write_inputs
 from snpe_tools.graph.loading import input_specs, load
-from snpe_tools.quantization.simulator import METHODS, QuantizationOptions
+from snpe_tools.quantization.simulator import QuantizationOptions
 from snpe_tools.steps.compare import compare
 
 W8A16 = Precision.parse("w8a16")

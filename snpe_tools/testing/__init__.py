@@ -1,4 +1,4 @@
-"""Tests that a transport, a runtime or a toolchain of your own has to pass.
+"""Tests that a transport, a runtime, a toolchain or a task of your own has to pass.
 
 Inherit a suite in a test file of yours and give it the fixture that it names; pytest then runs all of its tests:
 
@@ -16,7 +16,8 @@ the values of a failed assertion.
 from __future__ import annotations
 
 from snpe_tools.testing.runtime import RuntimeSuite
+from snpe_tools.testing.task import TaskSuite
 from snpe_tools.testing.toolchain import ToolchainSuite
 from snpe_tools.testing.transport import TransportSuite
 
-__all__ = ["RuntimeSuite", "ToolchainSuite", "TransportSuite"]
+__all__ = ["RuntimeSuite", "TaskSuite", "ToolchainSuite", "TransportSuite"]

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from snpe_tools.cli import terminal
 from snpe_tools.core.errors import SetupError
 from snpe_tools.core.process import run
 from snpe_tools.core.progress import progress
-from snpe_tools.toolchains.pypi import Refusal, find_refusals
+from snpe_tools.toolchains.pypi.refusals import Refusal, described, find_refusals, next_step
+from tests.conftest import make_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,3 +121,24 @@ def test_make_quotes_what_it_passes_on() -> None:
     assert "--questions 'all'" in command
     assert "--random" in command
     assert "--precision" not in command
+
+
+def test_a_refused_dequantize_linear_is_told_as_the_operation_that_the_user_wrote() -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w_q", "s", "z"], ["w_dq"], name="QcQuantizeOp_w_dq"),
+        helper.make_node("Conv", ["x", "w_dq"], ["y"], name="stem", kernel_shape=[1, 1]),
+        helper.make_node("Det", ["y"], ["d"]),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "w_q": np.ones((4, 4, 1, 1), np.int8),
+        "s": np.array(0.1, np.float32),
+        "z": np.array(0, np.int8),
+    }
+    model = make_model(nodes, {"x": (1, (1, 4, 5, 5))}, {"d": (1, 4)}, constants)
+    weight = Refusal("QcQuantizeOp_w_dq", "DequantizeLinear", "QNNExecutionProvider_QNN_12_1 is refused")
+    words = "Conv 'stem' (1,4,5,5) (4,4,1,1) → (1,4,5,5) (its 'w'): the graph is refused"
+    assert described(weight, model) == words
+    nameless = "Det 'd' (1,4,5,5) → (1,4): the runtime gave no reason"
+    assert described(Refusal("", "Det", ""), model) == nameless
+    assert "--per-tensor" in next_step([weight])
+    assert "simplify" in next_step([Refusal("", "Det", "")])

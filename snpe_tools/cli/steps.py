@@ -211,6 +211,10 @@ def run(
     native: options.Native = False,
     native_outputs: Annotated[bool, typer.Option(help="Write the model's own types instead of float32.")] = False,
     workers: Annotated[int, typer.Option(help="Child processes; 0 takes up to two.", min=0)] = 0,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Compute by integer rules instead, checked against the emulator.")
+    ] = False,
+    checked: Annotated[int, typer.Option(help="With --fast: inferences to compare with the emulator.", min=1)] = 2,
     as_json: options.Json = False,
 ) -> None:
     """Execute a DLC on the HTP emulator. The file itself; writes Result_<i>/<tensor>.raw."""
@@ -218,6 +222,22 @@ def run(
     from snpe_tools.core.soc_names import parse_socs
 
     wanted = [name for name in outputs.split(",") if name]
+    if fast:
+        from snpe_tools.execution.simulated import run_simulated
+
+        simulated = run_simulated(
+            dlc,
+            inputs,
+            out,
+            soc=parse_socs(soc)[0],
+            outputs=wanted,
+            native_inputs=native,
+            native_outputs=native_outputs,
+            checked=checked,
+        )
+        say(f"{simulated.folder}: {simulated.inferences} inferences, {seconds(simulated.seconds)} s each.")
+        finish(simulated, as_json=as_json)
+        return
     made = run_run(
         dlc,
         inputs,

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from snpe_tools.steps.score import Scored
 
 Questions = Annotated[
-    str, typer.Option(help='Questions every stage is asked: a number, "all", or "" for the default sample.')
+    str,
+    typer.Option(
+        "--questions",
+        "--examples",
+        help='Questions every stage is asked: a number, "all", or "" for the default sample.',
+    ),
 ]
 MaxDrop = Annotated[float, typer.Option(help="F1 that a stage may lose against float.", min=0)]
 Workers = Annotated[int, typer.Option(help="Emulator processes; 0 takes up to two.", min=0)]

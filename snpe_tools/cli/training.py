@@ -112,7 +112,13 @@ def qat(
     evaluation: Evaluation = "",
     epochs: Annotated[int | None, typer.Option(help="Passes over the data [1].", min=1)] = None,
     questions: Annotated[
-        int | None, typer.Option(help="So many, drawn at random; fewer are taken several times [all, once].", min=1)
+        int | None,
+        typer.Option(
+            "--questions",
+            "--examples",
+            help="So many, drawn at random; fewer are taken several times [all, once].",
+            min=1,
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate of the weights [3e-5].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows per step [8].", min=1)] = None,

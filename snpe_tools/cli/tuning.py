@@ -24,7 +24,10 @@ def tune(
     chosen: Chosen,
     max_drop: Annotated[float, typer.Option(help="Likely F1 that the model may lose against float.", min=0)] = 0.5,
     budget: Annotated[float, typer.Option(help="Minutes after which no new trial begins.", min=0)] = 20.0,
-    questions: Annotated[int, typer.Option(help="Questions asked of every trial; others are held out.", min=8)] = 192,
+    questions: Annotated[
+        int,
+        typer.Option("--questions", "--examples", help="Questions asked of every trial; others are held out.", min=8),
+    ] = 192,
     data: Annotated[
         Path | None,
         typer.Option(help="Questions to search with: SQuAD JSON, or rows (.jsonl, .jsonl.xz); else the shipped ones."),

@@ -6,7 +6,7 @@
     │   ├── CheckpointError            not a checkpoint of the task
     │   ├── OnnxError                  not a usable fixed-shape ONNX model
     │   ├── DlcError                   not a readable DLC
-    │   ├── DataError                  malformed or leaking questions
+    │   ├── DataError                  malformed or leaking examples
     │   ├── TensorError                a raw file or input list that does not fit the model
     │   └── RecipeError                a recipe with an unknown or wrong key
     ├── ConversionError            4   the toolchain refused the model
@@ -15,7 +15,7 @@
     │   ├── QnnError                   the runtime returned an error number
     │   └── DeviceError                a device cannot be reached, or does not do what it was asked
     │       └── DeviceLostError            the connection broke: what arrived is there, and the rest can follow
-    ├── AccuracyError              6   the gate: the model runs, but no longer answers
+    ├── AccuracyError              6   the gate: the model runs, but no longer predicts as it did
     ├── SetupError         7   a package, tool, network or platform that is missing
     └── StorageError               8   no space, no permission
 
@@ -70,7 +70,7 @@ class DlcError(InputError):
 
 
 class DataError(InputError):
-    """Malformed questions, or calibration data that leaks into the evaluation."""
+    """Malformed examples, or calibration data that leaks into the evaluation."""
 
 
 class TensorError(InputError):
@@ -142,7 +142,7 @@ class DeviceLostError(DeviceError):
 
 
 class AccuracyError(SnpeToolsError):
-    """The gate: the model runs, but answers worse than was asked for."""
+    """The gate: the model runs, but predicts worse than was asked for."""
 
     exit_code = 6
 

@@ -1,1 +1,1 @@
-"""Every runner computes the same examples; here the answers are compared, tested and gated."""
+"""Every runner computes the same examples; here their predictions are compared, tested and gated."""

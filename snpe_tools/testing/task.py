@@ -107,7 +107,7 @@ class TaskSuite:
         assert abs(task.divergence(first, first, batch)) < 1e-6
         assert task.divergence(first, second, batch) > 0
 
-    def test_answers_are_kept_and_read_again(self, task: Task, preprocessing: Path, shape: Sequence[int]) -> None:
+    def test_predictions_are_kept_and_read_again(self, task: Task, preprocessing: Path, shape: Sequence[int]) -> None:
         """As `answers.json`; what one runner predicts like another is told apart from what it does not."""
         examples, batch = self._encoded(task, preprocessing, shape)
         sheet = task.blank_sheet(examples)

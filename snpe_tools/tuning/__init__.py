@@ -1,1 +1,1 @@
-"""Finding the cheapest mixed precision that still answers."""
+"""Finding the cheapest mixed precision that keeps its predictions."""

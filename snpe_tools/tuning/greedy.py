@@ -1,8 +1,8 @@
 """In which order operations are raised to 16 bits.
 
-Rounding errors of different tensors are taken as independent, so the divergences that they add to the answers add up.
-What one tensor adds comes from all of its readers together, since they read the same error. An operation computes in
-one width: a reader gets 16 bits only where both it and the operation that wrote the tensor have 16.
+Rounding errors of different tensors are taken as independent, so the divergences that they add to the predictions add
+up. What one tensor adds comes from all of its readers together, since they read the same error. An operation computes
+in one width: a reader gets 16 bits only where both it and the operation that wrote the tensor have 16.
 """
 
 from __future__ import annotations

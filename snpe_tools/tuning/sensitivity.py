@@ -46,7 +46,7 @@ CLIPS: tuple[Clip, ...] = tuple(
 )
 """Shares of the observed smallest and largest value that are tried as ranges: one end alone, or both about alike."""
 _TEMPERATURE = 2.0
-"""Of the distributions, as in distillation: at 1 a window with a sure answer would tell nothing."""
+"""Of the distributions, as in distillation: at 1 a window with a sure prediction would tell nothing."""
 _BITS = 8
 _SMALLEST_STEP = 1e-12
 

@@ -146,7 +146,8 @@ def record(request: Request) -> Iterator[dict[str, Any]]:
         DataError: an input changed meanwhile, so that nobody knows what the outputs were made from.
     """
     started = time.perf_counter()
-    before = {name: (_marks(path), _file_record(path)) for name, path in request.inputs.items()}
+    there = {name: path for name, path in request.inputs.items() if path.exists()}  # the block says what it misses
+    before = {name: (_marks(path), _file_record(path)) for name, path in there.items()}
     notes: dict[str, Any] = {}
     yield notes
     for name, (marks, known) in before.items():

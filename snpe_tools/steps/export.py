@@ -83,9 +83,6 @@ def export(
         SetupError: the hub cannot be reached.
     """
     chosen = find_task(task)
-    model = chosen.random_model(architecture) if architecture else chosen.load_model(checkpoint)
-    check_length(model, sequence_length)
-    require_finite(model)
     paths = _paths(target)
     sources = {"checkpoint": Path(checkpoint)} if Path(checkpoint).is_dir() and not architecture else {}
     settings = {"checkpoint": checkpoint, "sequence_length": sequence_length, "mask_value": mask_value}
@@ -93,6 +90,9 @@ def export(
         recorded("export", sources, {**settings, "architecture": architecture}, {"onnx": target}) as notes,
         whole_files(*paths) as (fixed_file, dynamic_file, tokenizer_file),
     ):
+        model = chosen.random_model(architecture) if architecture else chosen.load_model(checkpoint)
+        check_length(model, sequence_length)
+        require_finite(model)
         chosen.save_preprocessing(tokenizer or checkpoint, tokenizer_file)
         batch = _proof_batch(chosen, tokenizer_file, sequence_length, model)
         fixed, dynamic, replaced, folded = _graphs(model, chosen.name, sequence_length, mask_value)

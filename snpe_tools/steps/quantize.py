@@ -66,20 +66,20 @@ def quantize(
         raise UsageError("fp16 needs no quantization.", "Convert the float ONNX model directly.")
     plan = checked_plan(options)
     check_target(target, model, input_list)
-    proto, rewritten = _prepared(model)
-    for change in rewritten:
-        say(f"  {change}")
-    unshare_vectors(proto)
-    lint_constants(proto)
-    warn_of_other_weights(proto, plan)
-    if plan.changes_graph:
-        proto, ranges = prepared(proto, plan), None
-    aliases = make_room(proto)
-    calibration = Calibration(proto, read_list(input_list), native=native, aliases=aliases)
-    ranges = None if aliases else ranges
     sources = {"onnx": model, "list": input_list}
     settings = {**asdict(options), "precision": str(options.precision)}
     with recorded("quantize", sources, settings, {"qdq": target}) as notes, explained(model):
+        proto, rewritten = _prepared(model)
+        for change in rewritten:
+            say(f"  {change}")
+        unshare_vectors(proto)
+        lint_constants(proto)
+        warn_of_other_weights(proto, plan)
+        if plan.changes_graph:
+            proto, ranges = prepared(proto, plan), None
+        aliases = make_room(proto)
+        calibration = Calibration(proto, read_list(input_list), native=native, aliases=aliases)
+        ranges = None if aliases else ranges
         simulator, settled = simulate(proto, options, calibrator(options, calibration, ranges))
         changed = settled if options.precision.takes_plan or rewritten else None
         first = next(iter(calibration.windows()))

@@ -16,6 +16,7 @@ from snpe_tools.core.progress import say
 if TYPE_CHECKING:
     from snpe_tools.core.precision import Precision
     from snpe_tools.core.socs import Soc
+    from snpe_tools.dlc import Dlc
     from snpe_tools.estimation.estimate import Estimate, Estimates
 
 _SMALL = 0.1
@@ -58,6 +59,24 @@ def estimate(
         _show(estimates, f" at length {length}" if length else "")
     several = [{"length": length, **vars(estimates)} for length, estimates in found.items()]
     finish(several if lengths else vars(found[None]), as_json=as_json)
+
+
+def latency(dlc: Dlc) -> tuple[list[tuple[str, str, str]], dict[str, object]]:
+    """What `info` says of latency, as rows for people and as a document; a reason where nothing can be said."""
+    from snpe_tools.core.errors import SnpeToolsError
+    from snpe_tools.steps.estimate import estimate_open
+
+    try:
+        found = estimate_open(dlc)
+    except SnpeToolsError as problem:
+        return [("no estimate", "", problem.message)], {"refusal": problem.message}
+    return [_brief(row) for row in found.rows], {"rows": found.rows, "source": found.source}
+
+
+def _brief(row: Estimate) -> tuple[str, str, str]:
+    if row.milliseconds is None or row.low is None or row.high is None:
+        return row.soc, "no estimate", row.refusal
+    return row.soc, f"{_ms(row.milliseconds)} ms", f"estimated; 8 of 10 within {_ms(row.low)} to {_ms(row.high)} ms"
 
 
 def _update(file: Path, model: Path | None, *, as_json: bool) -> None:

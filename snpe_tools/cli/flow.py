@@ -79,8 +79,20 @@ def doctor(
     require_healthy(findings)
 
 
+def _say_latency(built: Path) -> None:
+    """The estimated latency of a DLC that was built, on the SoCs that it was compiled for."""
+    from snpe_tools.cli.estimating import latency
+    from snpe_tools.dlc import open as open_dlc
+
+    if built.suffix == ".dlc":
+        with open_dlc(built) as opened:
+            for soc, milliseconds, words in latency(opened)[0]:
+                say(f"Latency on {soc}: {milliseconds}, {words}." if milliseconds else f"No latency estimate: {words}")
+
+
 def _show_artefacts(done: list[Artefact], chosen: Chosen, data: str) -> None:
     rows = [(str(item.path), size(item.bytes), "up to date" if item.fresh else seconds(item.seconds)) for item in done]
     table(("artefact", "size", "seconds"), rows)
+    _say_latency(done[-1].path)
     words = ["make accuracy", chosen.as_variables(), f"DATA={shlex.quote(data)}" if data else ""]
     say(f"\nNext: {' '.join(filter(None, words))}    (F1 of every stage, on the emulator)")

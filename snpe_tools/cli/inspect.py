@@ -9,6 +9,7 @@ import typer
 
 from snpe_tools.cli import inspect_text as text
 from snpe_tools.cli import options
+from snpe_tools.cli.estimating import latency
 from snpe_tools.cli.output import comma_separated, finish
 from snpe_tools.core.errors import DIFFERENT
 
@@ -41,9 +42,10 @@ def info(
             return
         findings = check(opened)
         if as_json:
-            finish({**document(opened), "health": findings}, as_json=True)
+            finish({**document(opened), "health": findings, "latency": latency(opened)[1]}, as_json=True)
             return
         text.show_description(describe(opened), findings, limit)
+        text.show_latency(latency(opened)[0])
         text.show_lists(opened, ops=ops, tensors=tensors, encodings=encodings)
 
 

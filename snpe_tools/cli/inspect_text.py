@@ -45,6 +45,12 @@ def show_description(found: Description, findings: Sequence[Finding], limit: int
     _show_findings(findings, limit)
 
 
+def show_latency(rows: Sequence[Sequence[str]]) -> None:
+    """Estimated milliseconds by SoC, or why there are none."""
+    show("latency, without a device")
+    listing(rows)
+
+
 def _show_graph(graph: GraphSummary) -> None:
     operations = sum(graph.operations.values())
     show(f"graph {graph.name}: {operations} operations, {graph.tensors} tensors, {graph.encodings} encodings")

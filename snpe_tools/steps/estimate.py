@@ -12,7 +12,7 @@ from snpe_tools.core.files import require_file, scratch_folder
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.socs import BY_NAME, Soc
 from snpe_tools.dlc.model import Dlc
-from snpe_tools.estimation.chips import measured_as, measured_socs
+from snpe_tools.estimation.chips import REFERENCE, measured_as, measured_socs
 from snpe_tools.estimation.estimate import Estimates, estimate
 from snpe_tools.estimation.latency_model import load_model
 from snpe_tools.estimation.work import Work, work_of
@@ -48,6 +48,17 @@ def estimate_latency(
             wanted = socs or (() if measured else _compiled_for(dlc)) or measured_socs()
             found[length] = estimate(works_of(dlc), load_model(), wanted, precisions or (None,), measured)
     return found
+
+
+def estimate_open(dlc: Dlc, socs: Sequence[Soc] = ()) -> Estimates:
+    """Estimates of an open DLC as it is; by default on the SoCs that it was compiled for, otherwise on the reference.
+
+    Raises:
+        UsageError: a SoC without published figures, or nothing to estimate.
+        DlcError: there are several graphs, or no shapes.
+    """
+    wanted = socs or _compiled_for(dlc) or [BY_NAME[REFERENCE]]
+    return estimate(works_of(dlc), load_model(), wanted)
 
 
 def works_of(dlc: Dlc) -> list[Work]:

@@ -200,3 +200,10 @@ def test_a_damaged_own_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     own_model_file().write_text('{"prices": {}}')
     with pytest.raises(DataError, match="source"):
         load_model()
+
+
+def test_info_tells_the_latency_of_a_dlc_or_why_not(dlc: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["info", str(dlc), "--json"])
+    assert json.loads(done.stdout)["latency"]["rows"][0]["milliseconds"] > 0
+    small = write_zip(tmp_path / "small.dlc", records41())
+    assert "much smaller than every measured network" in CliRunner().invoke(app, ["info", str(small)]).stdout

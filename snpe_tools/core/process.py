@@ -114,10 +114,23 @@ def _collect(
 
 
 class AttachedProcess:
-    """A process whose standard input and both outputs are one socket. It leads a process group of its own."""
+    """A process whose standard input and both outputs are one socket. It leads a process group of its own.
+
+    Args:
+        errors_apart: its second output is this process's instead, since the socket is for a protocol.
+
+    Raises:
+        OSError: it cannot be started.
+    """
 
     def __init__(
-        self, arguments: Sequence[str], line: socket.socket, *, cwd: Path, environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        line: socket.socket,
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        errors_apart: bool = False,
     ) -> None:
         self._process = subprocess.Popen(
             arguments,
@@ -125,7 +138,7 @@ class AttachedProcess:
             env={**os.environ, **environment},
             stdin=line.fileno(),
             stdout=line.fileno(),
-            stderr=line.fileno(),
+            stderr=None if errors_apart else line.fileno(),
             start_new_session=True,
         )
 

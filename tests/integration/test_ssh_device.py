@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError, UsageError
+from snpe_tools.core.errors import DeviceError, DeviceLostError, StorageError
 from snpe_tools.devices import Device, Script, Transport, connect
 from snpe_tools.devices.storage.bundle import push_bundle
 from snpe_tools.devices.storage.run_folder import run_folder
@@ -122,6 +122,19 @@ def test_a_key_with_a_passphrase_is_used_through_the_agent(server: Sshd, monkeyp
     assert "ssh-add" in caught.value.hint
 
 
+_TUNNEL = """
+import os, select, socket, sys
+open(sys.argv[0] + ".pid", "w").write(str(os.getpid()))
+there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while True:
+    for ready in select.select([0, there], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else there.recv(65536)
+        if not data:
+            sys.exit()
+        there.sendall(data) if ready == 0 else os.write(1, data)
+"""
+
+
 def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd) -> None:
     folder = server.home / ".ssh"
     (folder / "id_ed25519").rename(folder / "elsewhere")
@@ -136,9 +149,30 @@ def test_ssh_config_names_hosts_keys_and_a_jump_host(server: Sshd) -> None:
     with pytest.raises(DeviceError, match=r"ssh://new: .*@localhost:\d+: its host key is not known") as caught:
         connect("ssh://new", patience=PATIENCE)
     assert f"ssh -J {sshd.USER}@127.0.0.1:{server.port} -p {server.port} {sshd.USER}@localhost" in caught.value.hint
-    (folder / "config").write_text(f"{hosts}ProxyCommand nc %h %p\n")
-    with pytest.raises(UsageError, match="ProxyCommand"):
-        connect("ssh://Board-A", patience=PATIENCE)
+
+
+def test_a_proxy_command_leads_to_the_device(server: Sshd, tmp_path: Path) -> None:
+    tunnel = tmp_path / "a tunnel.py"
+    tunnel.write_text(_TUNNEL)
+    command = f"ProxyCommand {sys.executable} '{tunnel}' %h %p\n"
+    (server.home / ".ssh" / "config").write_text(f"Host board\nHostName 127.0.0.1\n{command}")
+    address = f"ssh://{sshd.USER}@board:{server.port}"
+    with connect(address, patience=PATIENCE) as device:
+        assert device.check(["echo", "x"]) == "x\n"
+        process = int((tmp_path / "a tunnel.py.pid").read_text())
+        os.kill(process, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_revoked_host_key_is_refused(server: Sshd) -> None:
+    known = server.home / ".ssh" / "known_hosts"
+    known.write_text(f"@cert-authority * ssh-rsa AAAA\n{known.read_text()}")
+    with connect(server.address, patience=PATIENCE) as device:
+        assert device.check(["echo", "x"]) == "x\n"
+    known.write_text(f"{known.read_text()}@revoked {known.read_text().splitlines()[1]}\n")
+    with pytest.raises(DeviceError, match="ITS HOST KEY WAS REVOKED"):
+        connect(server.address, patience=PATIENCE)
 
 
 def test_nobody_listens_there() -> None:

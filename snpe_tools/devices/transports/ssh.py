@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.core.errors import DeviceError
+from snpe_tools.core.process import AttachedProcess
 from snpe_tools.devices.transports.address import DeviceAddress
 from snpe_tools.devices.transports.ssh_config import Hop, hops
 from snpe_tools.devices.transports.ssh_login import log_in
@@ -34,8 +37,12 @@ class SshTransport:
     def __init__(self, address: DeviceAddress, patience: float) -> None:
         self._address = address
         path = hops(address)
+        self._proxy: AttachedProcess | None = None
         try:
-            self._line = _connected(path[0], patience)
+            if path[0].proxy_command:
+                self._line, self._proxy = _through_program(path[0])
+            else:
+                self._line = _connected(path[0], patience)
         except DeviceError as problem:
             raise self._named(problem, path) from problem
         try:
@@ -43,11 +50,16 @@ class SshTransport:
             with self._cut_after(4 * patience * len(path)):
                 self._clients = log_in(path, self._line, patience)
         except DeviceError as problem:
-            self._line.close()
+            self._hang_up()
             raise self._named(problem, path) from problem
         except BaseException:
-            self._line.close()
+            self._hang_up()
             raise
+
+    def _hang_up(self) -> None:
+        self._line.close()
+        if self._proxy:
+            self._proxy.kill()
 
     def _named(self, problem: DeviceError, path: tuple[Hop, ...]) -> DeviceError:
         """The same error under the address that the user wrote; which login failed is told when there are several."""
@@ -92,7 +104,7 @@ class SshTransport:
             for client in reversed(self._clients):
                 with contextlib.suppress(OSError, EOFError):
                     client.close()
-        self._line.close()
+        self._hang_up()
 
 
 def _connected(hop: Hop, patience: float) -> socket.socket:
@@ -108,6 +120,23 @@ def _connected(hop: Hop, patience: float) -> socket.socket:
     if _TCP_USER_TIMEOUT is not None:  # the kernel gives up on bytes that nobody acknowledges
         line.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(patience * 1000))
     return line
+
+
+def _through_program(hop: Hop) -> tuple[socket.socket, AttachedProcess]:
+    """A line to a host through the `ProxyCommand` of `~/.ssh/config`, which is started without a shell."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            words = shlex.split(hop.proxy_command)
+            words = words[1:] if words[:1] == ["exec"] else words
+            return ours, AttachedProcess(words, theirs, cwd=Path.cwd(), environment={}, errors_apart=True)
+        except (OSError, ValueError, IndexError) as problem:
+            ours.close()
+            raise DeviceError(
+                f"its ProxyCommand {hop.proxy_command!r} cannot be started: {problem}.",
+                "Correct it in ~/.ssh/config; it is started without a shell: no pipes, no variables.",
+                address=str(hop),
+            ) from problem
 
 
 class _ChannelStream:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.core.errors import DeviceError, InputError
+from snpe_tools.devices.transports.known_hosts import KnownHosts
 from snpe_tools.devices.transports.ssh_config import Hop
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ def _client(hop: Hop, way: socket.socket | paramiko.Channel, patience: float, ju
     import paramiko
 
     client = paramiko.SSHClient()
+    known = KnownHosts(hop.known_as)
     for file in hop.known_hosts:
-        _read_host_keys(client, file)
-    client.set_missing_host_key_policy(_Refuse(hop, jump))
+        known.read(file)
+    for file in hop.known_hosts:
+        _load_host_keys(client, known, file)
+    client.set_missing_host_key_policy(_Refuse(hop, jump, known))
     with _told(hop):
         client.connect(
             hop.host,
@@ -88,20 +92,16 @@ def _client(hop: Hop, way: socket.socket | paramiko.Channel, patience: float, ju
     return client
 
 
-def _read_host_keys(client: paramiko.SSHClient, file: Path) -> None:
+def _load_host_keys(client: paramiko.SSHClient, known: KnownHosts, file: Path) -> None:
     from paramiko.hostkeys import InvalidHostKey
 
     try:
-        client.load_system_host_keys(str(file))
-    except FileNotFoundError:
-        return
+        known.load_into(client, file)
     except InvalidHostKey as problem:
         raise InputError(
             f"{file}: the host key in the line that begins with {problem.line[:40]!r} is damaged: {problem.exc}.",
             "Remove that line.",
         ) from problem
-    except UnicodeDecodeError as problem:
-        raise InputError(f"{file} is no text: {problem}.", "Remove what is no host key from it.") from problem
 
 
 def _transport(way: socket.socket, **options: object) -> paramiko.Transport:
@@ -117,9 +117,10 @@ def _transport(way: socket.socket, **options: object) -> paramiko.Transport:
 class _Refuse:
     """What is done with a host key that no file knows: it is shown, and refused."""
 
-    def __init__(self, hop: Hop, jump: Hop | None) -> None:
+    def __init__(self, hop: Hop, jump: Hop | None, known: KnownHosts) -> None:
         self._hop = hop
         self._jump = jump
+        self._known = known
 
     def missing_host_key(self, _client: paramiko.SSHClient, _name: str, key: paramiko.PKey) -> None:
         """Refuse it.
@@ -128,6 +129,12 @@ class _Refuse:
             DeviceError: always; the hint is the command that adds it.
         """
         hop = self._hop
+        if key.asbytes() in self._known.revoked:
+            raise DeviceError(
+                f"ITS HOST KEY WAS REVOKED by a line of {' or '.join(map(str, hop.known_hosts))}: {key.fingerprint}.",
+                "Nothing was sent. Give the device a new host key, or ask who revoked this one.",
+                address=str(hop),
+            )
         raise DeviceError(
             f"its host key is not known. It shows {key.fingerprint} ({key.get_name()}).",
             f"If the device's own console shows the same (ssh-keygen -lf on its host key), add it: {self._command()}",

@@ -82,12 +82,19 @@ def doctor(
 def _say_latency(built: Path) -> None:
     """The estimated latency of a DLC that was built, on the SoCs that it was compiled for."""
     from snpe_tools.cli.estimating import latency
+    from snpe_tools.core.errors import SnpeToolsError
     from snpe_tools.dlc import open as open_dlc
 
-    if built.suffix == ".dlc":
+    if built.suffix != ".dlc":
+        return
+    try:
         with open_dlc(built) as opened:
-            for soc, milliseconds, words in latency(opened)[0]:
-                say(f"Latency on {soc}: {milliseconds}, {words}." if milliseconds else f"No latency estimate: {words}")
+            rows = latency(opened)[0]
+    except SnpeToolsError as problem:
+        say(f"No latency estimate: {problem.message}")
+        return
+    for soc, milliseconds, words in rows:
+        say(f"Latency on {soc}: {milliseconds}, {words}." if milliseconds else f"No latency estimate: {words}")
 
 
 def _show_artefacts(done: list[Artefact], chosen: Chosen, data: str) -> None:

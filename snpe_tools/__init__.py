@@ -16,9 +16,9 @@ Each step of the flow is one function; the same names are the commands of `snpe-
     qat       float ONNX + questions → QDQ ONNX that was trained for its quantization
     tune      a recipe + questions → the cheapest mixed precision that keeps its answers
     compare   two models on the same inputs → how far their outputs, or all tensors, are apart
-    score     questions → F1 of every stage, and the gate
+    score     examples → the task's score of every runner, and the gate
     report    the last scores as one HTML page
-    explain   one question through all stages
+    explain   one example through all runners
     build     the arrows from checkpoint to prepared DLC, each only when it is out of date
     doctor    what this machine has, and what to do for what it lacks
 """

@@ -156,9 +156,9 @@ def _snpe_quantizer(sdk: Sdk, names: Names, asked: Quantization) -> Command:
 
 def _snpe_calibration(sdk: Sdk, asked: Quantization) -> list[Option]:
     method = asked.options.method
-    if method == "percentile":
+    if method not in {"min-max", "mse"}:
         raise UsageError(
-            "snpe-dlc-quant has no percentile calibration.",
+            f"snpe-dlc-quant has no {method} calibration.",
             "Take QUANTIZER=aimet (--quantizer aimet), METHOD=mse, or SDK_TOOLS=qairt where the SDK has them.",
         )
     enhanced = [

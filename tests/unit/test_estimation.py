@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from snpe_tools.core.dtypes import BY_CODE
-from snpe_tools.core.errors import UsageError
+from snpe_tools.core.errors import SnpeToolsError, UsageError
 from snpe_tools.core.precision import Precision
 from snpe_tools.core.socs import BY_NAME
 from snpe_tools.dlc import Graph, Node, Tensor
@@ -19,13 +22,18 @@ from snpe_tools.estimation.estimate import Estimate, estimate
 from snpe_tools.estimation.features import FEATURES, WIDTHS, features
 from snpe_tools.estimation.fitting import Figures, fit, fit_model
 from snpe_tools.estimation.intervals import covering, error_factor, transfer_factor
-from snpe_tools.estimation.latency_model import LatencyModel, Measured, load_model
+from snpe_tools.estimation.latency_model import SHIPPED, LatencyModel, Measured, read_model
 from snpe_tools.estimation.likeness import is_far
 from snpe_tools.estimation.work import Work, work_of
 from tests.dlc_files import F32, U8, U16
 
 S25, S24 = BY_NAME["sm8750"], BY_NAME["sm8650"]
 W8A16, FP16 = Precision.parse("w8a16"), Precision.parse("fp16")
+
+
+@functools.cache
+def shipped_model() -> LatencyModel:
+    return read_model(SHIPPED)
 
 
 def tensor(name: str, *shape: int, dtype: int = F32, role: Role = "native") -> Tensor:
@@ -121,7 +129,7 @@ def test_prices_and_speeds_are_found_again() -> None:
 
 
 def test_errors_are_of_networks_left_out() -> None:
-    shipped = load_model().measured
+    shipped = shipped_model().measured
     few = [one for one in shipped if one.family in {"mobile", "dense"} and one.width == "a8"]
     found = fit_model(few, "test")
     one = found.measured[0]
@@ -141,7 +149,7 @@ def test_the_interval_covers_eight_of_ten() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> LatencyModel:
-    return load_model()
+    return shipped_model()
 
 
 def test_the_shipped_model_was_fitted_on_many_families_and_keeps_its_promise(model: LatencyModel) -> None:
@@ -252,3 +260,31 @@ def test_no_estimate_is_nan_for_any_soc_and_precision(model: LatencyModel) -> No
 def test_a_graph_unlike_everything_has_the_errors_of_whole_families(model: LatencyModel) -> None:
     softmax = work_of(graph("Softmax", [tensor("x", 1, 512, 512, 32)], tensor("y", 1, 512, 512, 32)))
     assert is_far(model, features(softmax * 20, W8A16))
+
+
+_SIZES = st.sampled_from([0, 1, 3, 32, 128, 2**31 - 1])
+_TENSORS = st.tuples(
+    st.lists(_SIZES, max_size=6),
+    st.sampled_from(list(BY_CODE)),
+    st.sampled_from(["input", "output", "native", "static"]),
+)
+_NAMES = st.lists(st.sampled_from(["t0", "t1", "t2", "missing"]), max_size=3)
+_TYPES = st.sampled_from(
+    ["Conv2d", "DepthWiseConv2d", "MatMul", "FullyConnected", "Gather", "Softmax", "Reshape", "Neuron"]
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.tuples(_TENSORS, _TENSORS, _TENSORS), st.lists(st.tuples(_TYPES, _NAMES, _NAMES), max_size=3))
+def test_any_graph_is_estimated_with_finite_figures_or_refused(
+    tensors: tuple[tuple[list[int], int, Role], ...], nodes: list[tuple[str, list[str], list[str]]]
+) -> None:
+    made = {f"t{index}": tensor(f"t{index}", *shape, dtype=dtype, role=role)
+            for index, (shape, dtype, role) in enumerate(tensors)}  # fmt: skip
+    graph_ = Graph("g", tuple(Node("n", kind, tuple(reads), tuple(writes), {}) for kind, reads, writes in nodes), made)
+    try:
+        rows = estimate(work_of(graph_), shipped_model(), [S25]).rows
+    except SnpeToolsError:
+        return
+    for row in rows:
+        assert row.refusal or all(value and math.isfinite(value) for value in (row.low, row.milliseconds, row.high))

@@ -93,8 +93,9 @@ def quantize(
 
 def _prepared(model: Path) -> tuple[onnx.ModelProto, list[str]]:
     """The float graph as it is quantized, and what was changed in it, in words."""
-    proto, rewritten = prepare_for_htp(use_int32_inputs(load(model)))
-    require_finite_weights(proto, model)
+    proto = use_int32_inputs(load(model))
+    require_finite_weights(proto, model)  # by the names that the user knows
+    proto, rewritten = prepare_for_htp(proto)
     return proto, [*map(str, rewritten), *settle_forms(proto)]
 
 

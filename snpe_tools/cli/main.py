@@ -28,6 +28,7 @@ from snpe_tools.cli import (
     steps,
     training,
     tuning,
+    view,
 )
 from snpe_tools.cli.output import begin, finish
 from snpe_tools.cli.signals import INTERRUPTED, end_of_interruption
@@ -71,6 +72,7 @@ for command in (
     inspect.encodings,
     inspect.audit,
     contexts.extract,
+    view.view,
     training.train,
     training.distill,
     training.qat,

@@ -79,7 +79,7 @@ class Subject:
     @property
     def bounds(self) -> Bounds:
         """How far the DLC may be from the model."""
-        return bounds_for(self.bits or activation_bits(self.model))
+        return bounds_for(self.bits or activation_bits(self.model), against_float=bool(self.bits))
 
 
 def check(subject: Subject, given: CalibrationList | None, explain: Explain) -> Checked:

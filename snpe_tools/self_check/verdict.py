@@ -34,14 +34,20 @@ class Bounds:
 
 
 FLOAT, WIDE, NARROW = Bounds(20.0, 30.0), Bounds(20.0, 30.0), Bounds(10.0, 15.0)
+_LOOSER = 2.0
 _NARROW_BITS = 8
 
 
-def bounds_for(bits: int) -> Bounds:
-    """The bounds of a model by the bits of its narrowest activations, 0 for float."""
+def bounds_for(bits: int, *, against_float: bool = False) -> Bounds:
+    """The bounds of a DLC by the bits of its narrowest activations, 0 for float.
+
+    Args:
+        against_float: a quantized DLC stands beside a float model: the loss of quantizing itself comes on top.
+    """
     if not bits:
         return FLOAT
-    return NARROW if bits <= _NARROW_BITS else WIDE
+    bounds = NARROW if bits <= _NARROW_BITS else WIDE
+    return Bounds(bounds.wrong / _LOOSER, bounds.doubtful) if against_float else bounds
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from snpe_tools.graph.loading import input_specs, load, output_specs, save
 from snpe_tools.graph.rewrites import is_quantized, prepare_for_htp, repair_for_conversion
 from snpe_tools.graph.sharing import unshare_vectors
 from snpe_tools.project.provenance import recorded
+from snpe_tools.quantization.forms import settle_forms
 from snpe_tools.self_check.check import Checked, Subject
 from snpe_tools.self_check.check import check as check_inference
 from snpe_tools.self_check.fault import find_fault
@@ -137,6 +138,7 @@ def conversion(
     if quantization:
         if quantization.encodings:  # they name the tensors of the graph that was quantized
             proto, _ = prepare_for_htp(proto)
+            settle_forms(proto)
         unshare_vectors(proto)
     else:
         proto, changes = repair_for_conversion(proto)

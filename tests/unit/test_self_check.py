@@ -85,6 +85,7 @@ def test_what_is_right_doubtful_and_wrong() -> None:
     assert _one([1, 2], [2, 2.5], coarse) == "right", "two steps of its encoding"
     assert _one([1, 20], [9, 20], coarse) == "wrong"
     assert (bounds_for(0), bounds_for(8)) == (FLOAT, NARROW)
+    assert bounds_for(8, against_float=True).wrong < NARROW.wrong, "quantizing loses something, too"
 
 
 def test_integers_are_counted_not_measured() -> None:

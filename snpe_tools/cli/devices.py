@@ -122,6 +122,7 @@ def _show(made: Latency) -> None:
     figures = (made.init, made.p50, made.p90, made.p99, made.mean)
     table(columns, [(str(made.runs), str(made.warm_up), *map(_milliseconds, figures), made.start)])
     say(f"Clock: {made.source}.")
+    say(f"Before: {made.before}. After: {made.after}.")
 
 
 def _milliseconds(value: float) -> str:

@@ -21,6 +21,7 @@ from snpe_tools.devices import Device, DeviceAddress, check_root, connect
 from snpe_tools.devices.facts import Facts, read_facts
 from snpe_tools.devices.runtimes import DeviceJob, Runtime, Timing
 from snpe_tools.devices.runtimes.choosing import choose_runtime, choose_soc
+from snpe_tools.devices.state import DeviceState, read_state
 from snpe_tools.execution.device_results import DeviceOutputs, obtain
 from snpe_tools.execution.worker import count_not_finite
 from snpe_tools.inspection.history import compiled_caches
@@ -68,6 +69,7 @@ class DeviceRun:
         log: what the runtime printed.
         emulated: the device is a computer that emulates the HTP: its seconds say nothing about a device.
         profile: performance profile that was set; "" when none was.
+        states: how warm and how powered the device was before and after.
         pushed, moved: bytes that the run needs on the device, and those that were not there yet.
     """
 
@@ -86,6 +88,7 @@ class DeviceRun:
     timing: Timing
     pushed: int
     moved: int
+    states: tuple[DeviceState, DeviceState] = (DeviceState(), DeviceState())
 
     def record(self) -> dict[str, Any]:
         """What accuracy.json keeps of it."""
@@ -104,6 +107,7 @@ class DeviceRun:
             "emulated": self.emulated,
             "profile": self.profile or "none set",
             "start": self.timing.start,
+            "state": dict(zip(("before", "after"), self.states, strict=True)),
         }
 
 
@@ -161,14 +165,18 @@ def run_connected(  # noqa: PLR0913 - as `run_on_device`, and what a benchmark a
         runtime = choose_runtime(facts, soc, Path(scratch), options.runtime)
         say(f"  {device}: {facts.soc_name or facts.machine}, {runtime.label}")
         task = without_newer_cache(task, runtime)
+        before = read_state(device)
         left = obtain(device, runtime, task, Path(scratch), log, timeout=options.timeout)
+        states = before, read_state(device)
         with whole_folder(folder, known_by=RECORD) as temporary:
-            done = _done(left, facts, folder, _write(left, temporary))
+            done = _done(left, facts, folder, _write(left, temporary), states)
             write_text(temporary / RECORD, json.dumps(plain(done.record()), indent=1) + "\n")
     return done
 
 
-def _done(left: DeviceOutputs, facts: Facts, folder: Path, not_finite: int) -> DeviceRun:
+def _done(
+    left: DeviceOutputs, facts: Facts, folder: Path, not_finite: int, states: tuple[DeviceState, DeviceState]
+) -> DeviceRun:
     task, runtime = left.task, left.runtime
     return DeviceRun(
         address=str(left.device),
@@ -186,6 +194,7 @@ def _done(left: DeviceOutputs, facts: Facts, folder: Path, not_finite: int) -> D
         timing=left.timing,
         pushed=left.sent.total,
         moved=left.sent.moved,
+        states=states,
     )
 
 

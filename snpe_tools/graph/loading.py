@@ -43,6 +43,7 @@ def load(path: Path) -> onnx.ModelProto:
     import onnx
 
     require_file(path, "an ONNX model")
+    _require_onnx(path)
     try:
         model = onnx.load(path)
         onnx.checker.check_model(path)
@@ -53,6 +54,24 @@ def load(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise OnnxError(f"{path} is not a valid ONNX model: its graph has no nodes.")
     return model
+
+
+_OTHERS = {
+    4: {b"TFL3": "a TensorFlow Lite model"},
+    0: {b"PK\x03\x04": "an archive, such as a DLC or a PyTorch checkpoint"},
+}
+"""Other files, by the place and the bytes that say so."""
+
+
+def _require_onnx(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(16)
+    for place, kinds in _OTHERS.items():
+        for mark, kind in kinds.items():
+            if start[place:].startswith(mark):
+                raise OnnxError(
+                    f"{path} is {kind}, not an ONNX model.", "This command reads ONNX: export the model as that."
+                )
 
 
 def _first_line(problem: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snpe_tools.core.errors import OnnxError
+from snpe_tools.graph.channel_size import expected_size
 from snpe_tools.graph.loading import constant_tensors, infer_types, nodes_by_input
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STANDARD = {"", "ai.onnx"}
 _FLAT = 2
 _BOUNDED = 3
-_SPREAD, _RARE = 8.0, 0.02
+_SPREAD = 8.0
 """Channels that differ by less need no balance."""
 _STRIPPED = {"Clip", "Resize", "Pad", "Conv", "Gemm"}
 
@@ -159,7 +159,7 @@ def _balance(
 
     tensors = [constants[name] for name in (*norm.input[1:3], conv.input[1])]
     gain, offset, weight = (numpy_helper.to_array(tensor).astype(np.float64) for tensor in tensors)
-    size = _expected_size(gain, offset, rectified=rectified)
+    size = expected_size(gain, offset, rectified=rectified)
     if size.max() < _SPREAD * size.min():
         return False
     groups = next((entry.i for entry in conv.attribute if entry.name == "group"), 1)
@@ -167,18 +167,6 @@ def _balance(
     for tensor, array in zip(tensors, (gain / size, offset / size, parts.reshape(weight.shape)), strict=True):
         tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float32), tensor.name))
     return True
-
-
-def _expected_size(gain: NDArray[np.float64], offset: NDArray[np.float64], *, rectified: bool) -> NDArray[np.float64]:
-    """Root mean square of each channel, of normally distributed numbers; behind a Relu of those above 0 alone."""
-    wide = np.abs(gain) + 1e-12
-    if not rectified:
-        return np.hypot(wide, offset)
-    at = offset / wide
-    above = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in at])
-    square = (offset**2 + wide**2) * above + offset * wide * np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi)
-    floor: NDArray[np.float64] = np.maximum(np.sqrt(np.maximum(square, 0)), _RARE * wide)
-    return floor
 
 
 def spread_batch_norms(model: onnx.ModelProto) -> int:

@@ -15,6 +15,7 @@ from snpe_tools.devices import DeviceAddress, connect
 from snpe_tools.devices.facts import read_facts
 from snpe_tools.devices.runtimes import Timing
 from snpe_tools.devices.runtimes.choosing import X86
+from snpe_tools.devices.state import DeviceState
 from snpe_tools.execution.on_device import DeviceOptions, DeviceRun, run_connected
 
 _LEAST = {99: 100, 90: 10, 50: 1}
@@ -33,6 +34,7 @@ class Latency:
         start: "cache" or "compiled": how the graph came to be.
         source: whose clock.
         buffers: how tensors were handed over.
+        before, after: how warm and how powered the device was.
     """
 
     device: str
@@ -49,6 +51,8 @@ class Latency:
     start: str
     source: str
     buffers: str
+    before: DeviceState
+    after: DeviceState
 
 
 def bench(
@@ -102,6 +106,8 @@ def _latency(done: DeviceRun, warm_up: int, runs: int) -> Latency:
         start=timing.start or "not told",
         source=timing.source or "nothing: this runtime tells no times that can be read",
         buffers=timing.buffers,
+        before=done.states[0],
+        after=done.states[1],
     )
 
 

@@ -16,6 +16,7 @@ from snpe_tools.core.socs import DEFAULT, Soc
 from snpe_tools.dlc.edit.rename import graph_identifier
 from snpe_tools.graph.finite import require_finite_weights, warn_beyond_fp16
 from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.lint import require_right
 from snpe_tools.graph.loading import input_specs, load, output_specs, save
 from snpe_tools.graph.rewrites import is_quantized, prepare_for_htp, repair_for_conversion
 from snpe_tools.graph.sharing import unshare_vectors
@@ -144,6 +145,7 @@ def conversion(
         proto, changes = repair_for_conversion(proto)
         for change in changes:
             say(f"  {change}")
+        require_right(proto, model)
     if not quantization and not is_quantized(proto):
         warn_beyond_fp16(proto)
     _drop_unread_inputs(proto)

@@ -95,7 +95,9 @@ def export(
         require_finite(model)
         chosen.save_preprocessing(tokenizer or checkpoint, tokenizer_file)
         batch = _proof_batch(chosen, tokenizer_file, sequence_length, model)
-        fixed, dynamic, replaced, folded = _graphs(model, chosen.name, sequence_length, mask_value)
+        fixed, dynamic, replaced, folded = _graphs(
+            model, chosen.exported_as or chosen.name, sequence_length, mask_value
+        )
         save(fixed, fixed_file)
         save(dynamic, dynamic_file)
         difference = _prove(chosen, model, fixed_file, dynamic_file, batch)
@@ -172,6 +174,7 @@ def _torch_outputs(task: Task, model: Any, batch: Batch) -> Outputs:  # noqa: AN
 
     taken = [name for name in batch.arrays if name != "token_type_ids" or hasattr(model.config, "type_vocab_size")]
     with exporting(model, task.name), torch.inference_mode():
-        inputs = {name: torch.from_numpy(array).long() for name, array in batch.inputs(slice(None), taken).items()}
+        inputs = {name: torch.from_numpy(array) for name, array in batch.inputs(slice(None), taken).items()}
+        inputs = {name: value if value.is_floating_point() else value.long() for name, value in inputs.items()}
         output = model(**inputs)
     return Outputs({name: getattr(output, name).numpy() for name in task.outputs})

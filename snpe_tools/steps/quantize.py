@@ -12,6 +12,7 @@ from snpe_tools.core.progress import say
 from snpe_tools.core.raw_files import read_list
 from snpe_tools.graph.finite import require_finite_weights
 from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.lint import findings
 from snpe_tools.graph.loading import load
 from snpe_tools.graph.ranges import Ranges
 from snpe_tools.graph.rewrites import prepare_for_htp
@@ -72,6 +73,8 @@ def quantize(
         proto, rewritten = _prepared(model)
         for change in rewritten:
             say(f"  {change}")
+        for finding in findings(proto, str(options.precision)):
+            say(f"  warning: {finding}")
         unshare_vectors(proto)
         lint_constants(proto)
         warn_of_other_weights(proto, plan)
@@ -93,8 +96,9 @@ def quantize(
 
 def _prepared(model: Path) -> tuple[onnx.ModelProto, list[str]]:
     """The float graph as it is quantized, and what was changed in it, in words."""
-    proto, rewritten = prepare_for_htp(use_int32_inputs(load(model)))
-    require_finite_weights(proto, model)
+    proto = use_int32_inputs(load(model))
+    require_finite_weights(proto, model)  # by the names that the user knows
+    proto, rewritten = prepare_for_htp(proto)
     return proto, [*map(str, rewritten), *settle_forms(proto)]
 
 

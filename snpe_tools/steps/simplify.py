@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snpe_tools.core.errors import OnnxError
+from snpe_tools.core.files import check_target
+from snpe_tools.core.progress import say
 from snpe_tools.core.tensor_spec import TensorSpec
 from snpe_tools.graph.equality import SAME_DB, agreement
 from snpe_tools.graph.inputs import use_int32_inputs
+from snpe_tools.graph.lint import findings
 from snpe_tools.graph.loading import input_specs, load, save
 from snpe_tools.graph.mask import DEFAULT_VALUE, fold_mask, replace_mask_constants
 from snpe_tools.graph.rewrites import Change, is_quantized, prepare_for_htp
@@ -65,9 +68,9 @@ def simplify(
         OnnxError: not an ONNX model, a shape is still dynamic, or the result computes something else.
     """
     settings = {"shapes": dict(shapes), "mask_value": mask_value, "values": dict(values or {})}
+    check_target(target, model)
     with recorded("simplify", {"onnx": model}, settings, {"onnx": target}):
-        original = load(model)
-        return _simplify(original, target, shapes, mask_value, values or {})
+        return _simplify(load(model), target, shapes, mask_value, values or {})
 
 
 def _simplify(
@@ -84,6 +87,8 @@ def _simplify(
     fold_mask(proto)
     proto, changes = prepare_for_htp(proto)
     close = _require_same(original, proto, values)
+    for finding in findings(proto):
+        say(f"  warning: {finding}")
     save(proto, target)
     counts = len(original.graph.node), len(proto.graph.node)
     return Simplified(target, specs, *counts, tuple(map(str, replaced)), changes, close)

@@ -40,7 +40,8 @@ class Task(Protocol):
     """What a model is for.
 
     Attributes:
-        name: in recipes, accuracy.json and messages, such as "question-answering"; also what the exporter calls it.
+        name: in recipes, accuracy.json and messages, such as "question-answering".
+        exported_as: what the exporter (optimum) calls it; "" where that is its name.
         metric: what predictions are judged by; the gate's unit.
         words: for people.
         outputs: names of the model's outputs that `predict` reads.
@@ -52,6 +53,7 @@ class Task(Protocol):
     """
 
     name: str
+    exported_as: str = ""
     metric: Metric
     words: Words
     outputs: tuple[str, ...]

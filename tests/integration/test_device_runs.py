@@ -246,7 +246,7 @@ def test_a_library_that_the_sdk_lacks(model: Tiny, tmp_path: Path, monkeypatch: 
 
 def test_a_phone_needs_an_sdk(model: Tiny, tmp_path: Path) -> None:
     device_double.make_phone(tmp_path / "phone")
-    with pytest.raises(SetupError, match="No SDK is named") as caught:
+    with pytest.raises(SetupError, match="runtime for Android and HTP v75 is not on this machine") as caught:
         run_on_device(f"fake:{tmp_path / 'phone'}", model.dlc, model.listed, tmp_path / "results")
     assert "SNPE_ROOT" in caught.value.hint
 

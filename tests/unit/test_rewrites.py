@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from snpe_tools.core.errors import OnnxError
+from snpe_tools.core.errors import OnnxError, UsageError
+from snpe_tools.core.files import plain
 from snpe_tools.graph.equality import agreement
 from snpe_tools.graph.rewrites import prepare_for_htp, repair_for_conversion
 from snpe_tools.graph.shapes import fix_shapes, fix_values
+from snpe_tools.steps.simplify import simplify
 from tests.conftest import make_model
 
 FLOAT = TensorProto.FLOAT
@@ -352,3 +356,30 @@ def test_a_batch_norm_alone_is_a_depthwise_convolution() -> None:
     made, _ = prepare_for_htp(model)
     assert kinds(made) == ["Conv"]
     assert agreement(model, made) > 100
+
+
+def test_a_target_that_is_a_folder_or_the_model_itself_is_refused(tmp_path: Path) -> None:
+    onnx.save(graph(["y = Relu(x)"], {"x": (1, 3)}, {"y": (1, 3)}), tmp_path / "m.onnx")
+    for target in (Path(), tmp_path, tmp_path / "m.onnx"):
+        with pytest.raises(UsageError, match=r"is a folder|is read and would"):
+            simplify(tmp_path / "m.onnx", target, {})
+
+
+def test_what_simplify_says_of_its_result(tmp_path: Path) -> None:
+    model = graph(GELUS["torch"], {"x": (2, 5)}, {"y": (2, 5)}, {"root": np.sqrt(2), "one": 1, "half": 0.5})
+    onnx.save(model, tmp_path / "m.onnx")
+    made = simplify(tmp_path / "m.onnx", tmp_path / "s.onnx", {})
+    assert (made.nodes_before, made.nodes) == (5, 1)
+    assert "gelu" in {change.rewrite for change in made.changes}
+    assert made.agreement_db is None or made.agreement_db > 100
+    document = json.loads(json.dumps(plain(made)))
+    assert document["inputs"][0]["dtype"]["numpy"] == "float32"
+
+
+def test_nothing_is_written_where_the_result_would_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(graph(["y = Relu(x)"], {"x": (1, 3)}, {"y": (1, 3)}), tmp_path / "m.onnx")
+    other = graph(["y = Neg(x)"], {"x": (1, 3)}, {"y": (1, 3)})
+    monkeypatch.setattr("snpe_tools.steps.simplify.prepare_for_htp", lambda _: (other, ()))
+    with pytest.raises(OnnxError, match="would not compute what the original does"):
+        simplify(tmp_path / "m.onnx", tmp_path / "s.onnx", {})
+    assert not (tmp_path / "s.onnx").exists()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from snpe_tools.graph.lint.patterns import Finding, findings
+from snpe_tools.graph.lint.patterns import Finding, findings, require_right
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "findings", "require_right"]

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 _Rewrite = tuple[str, int, Match]
 """A name, the opset that it needs, and what it matches."""
 
-_FUSIONS: tuple[_Rewrite, ...] = (
+_CONTRIB: tuple[_Rewrite, ...] = (
     ("contrib-gelu", GELU_OPSET, gelus),
     ("contrib-norm", LOWEST_OPSET, skip_norm),
     ("contrib-norm", RMS_OPSET, skip_simple_norm),
     ("contrib-norm", RMS_OPSET, simple_norm),
     ("contrib-product", LOWEST_OPSET, fused_product),
+)
+_FUSIONS: tuple[_Rewrite, ...] = (
     ("layer-norm", LOWEST_OPSET, layer_norm),
     ("rms-norm", RMS_OPSET, rms_norm),
     ("gelu", GELU_OPSET, gelu),
@@ -80,14 +82,14 @@ def prepare_for_htp(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[Chan
     result = _copied(model)
     if is_quantized(result):
         return repair_for_conversion(result)
-    changes = [*normalize(result), *_applied(result, (*_FUSIONS, *_REPAIRS))]
+    changes = [*normalize(result), *_applied(result, (*_CONTRIB, *_FUSIONS, *_REPAIRS))]
     return result, tuple(changes)
 
 
 def repair_for_conversion(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[Change, ...]]:
     """A copy of a float or QDQ model in which known faults of the converter and the HTP are gone, and the changes."""
     result = _copied(model)
-    return result, tuple(_applied(result, _REPAIRS))
+    return result, tuple(_applied(result, (*_CONTRIB, *_REPAIRS)))
 
 
 def keep_parts_apart(model: onnx.ModelProto) -> tuple[Change, ...]:

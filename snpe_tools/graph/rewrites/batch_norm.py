@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from snpe_tools.graph.channel_size import expected_size
 from snpe_tools.graph.rewrites.editing import Graph, Replacement, attribute
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ _MAP = 4
 """Axes of a map: batch, channels, rows, columns."""
 _SPREAD = 4.0
 """From this ratio of the widest to the narrowest channel on, channels are brought to one width."""
-_SIGMAS = 3.0
 
 
 class _Line(NamedTuple):
-    """What a BatchNormalization computes: gain · x + shift, for each channel; and how wide each channel is after it."""
+    """What a BatchNormalization computes: gain · x + shift, for each channel; deviation and mean of each after it."""
 
     gain: _Wide
     shift: _Wide
-    width: _Wide
+    deviation: _Wide
+    mean: _Wide
 
 
 def _line(graph: Graph, node: onnx.NodeProto) -> _Line | None:
@@ -37,7 +38,7 @@ def _line(graph: Graph, node: onnx.NodeProto) -> _Line | None:
         return None
     gamma, beta, mean, variance = held
     gain = gamma / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
-    return _Line(gain, beta - gain * mean, np.abs(beta) + _SIGMAS * np.abs(gamma))
+    return _Line(gain, beta - gain * mean, np.abs(gamma), beta)
 
 
 def fold(graph: Graph, node: onnx.NodeProto) -> Replacement | None:
@@ -83,13 +84,15 @@ def level(graph: Graph, node: onnx.NodeProto) -> Replacement | None:
     line = _line(graph, norm) if norm is not None else None
     if line is None or norm is None or weight is None or not graph.sole_reader(norm.output[0]):
         return None
-    width = np.maximum(line.width, line.width.max() * 1e-6)
+    rectified = relu is not None and relu.op_type == "Relu"
+    width = expected_size(line.deviation, line.mean, rectified=rectified)
+    width = np.maximum(width, width.max() * 1e-6)
     alone = relu is None or graph.sole_reader(relu.output[0]) is not None
     if not alone or width.max() / width.min() < _SPREAD or _rank(graph, norm) != _MAP:
         return None
     scaled = (weight * width.reshape(1, -1, *[1] * (weight.ndim - 2))).astype(np.float32)
     levelled = graph.fresh(f"{norm.output[0]}_levelled")
-    nodes = [_depthwise(graph, norm, _Line(line.gain / width, line.shift / width, width), levelled)]
+    nodes = [_depthwise(graph, norm, line._replace(gain=line.gain / width, shift=line.shift / width), levelled)]
     if relu is not None:
         rectified = graph.fresh(f"{relu.output[0]}_levelled")
         nodes.append(graph.node(relu.op_type, [levelled], [rectified], relu))

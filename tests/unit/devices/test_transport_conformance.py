@@ -48,9 +48,13 @@ def wired(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[OneW
     (tmp_path / "device").mkdir()
     wire, shell = request.param(tmp_path / "device")
     transport = OneWireTransport(wire, DeviceAddress("fake", str(tmp_path / "device")), PATIENCE)
-    yield transport, shell
-    transport.close()
-    assert shell.wait(PATIENCE) is not None
+    try:
+        yield transport, shell
+        transport.close()
+        assert shell.wait(PATIENCE) is not None
+    finally:
+        shell.kill()
+        shell.wait()
     left = [entry for entry in (tmp_path / "device").iterdir() if entry.name.startswith("tmp.")]
     assert not left or shell.returncode < 0
 

@@ -16,10 +16,11 @@
     │   └── DeviceError                a device cannot be reached, or does not do what it was asked
     │       └── DeviceLostError            the connection broke: what arrived is there, and the rest can follow
     ├── AccuracyError              6   the gate: the model runs, but no longer predicts as it did
-    ├── SetupError         7   a package, tool, network or platform that is missing
+    ├── SetupError                 7   a package, tool, network or platform that is missing
+    │   └── MissingRuntimeError        a device's runtime, which `sdk fetch` could bring
     └── StorageError               8   no space, no permission
 
-Exit code 1 is a defect of this project (please report it), 9 says that `diff` found differences, 130 is Ctrl-C.
+Exit code 1 is a defect of this project (please report it), 9 says that `diff` found differences, 130 is Ctrl-C, 143 SIGTERM.
 Each message says what happened and to which file, tensor or node; `hint` says what to do next.
 """
 

@@ -16,6 +16,7 @@ import os, signal
 import snpe_tools.__main__ as program
 import snpe_tools.cli.main as commands
 
+commands.keep_only_the_named_command = lambda arguments: None
 commands.app = lambda: {app}
 program.main()
 """

@@ -20,7 +20,8 @@
     │   └── MissingRuntimeError        a device's runtime, which `sdk fetch` could bring
     └── StorageError               8   no space, no permission
 
-Exit code 1 is a defect of this project (please report it), 9 says that `diff` found differences, 130 is Ctrl-C, 143 SIGTERM.
+Exit code 1 is a defect of this project (please report it), 9 says that `diff` found differences, 130 is Ctrl-C, 143
+SIGTERM.
 Each message says what happened and to which file, tensor or node; `hint` says what to do next.
 """
 

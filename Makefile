@@ -30,7 +30,7 @@ SCORE_OPTIONS = $(call option,--questions,$(QUESTIONS)) $(call option,--max-drop
 	$(call option,--runtime,$(RUNTIME)) $(if $(call yes,$(SHARD)),--shard) $(if $(call yes,$(FETCH)),--fetch)
 
 .DEFAULT_GOAL := help
-.PHONY: help help-commands help-recipe help-variables venv dlc tune accuracy device report notebook doctor runner test lint types check clean
+.PHONY: help help-commands help-recipe help-variables venv dlc tune accuracy device report notebook doctor runner test lint types check variables clean
 
 help: help-commands help-recipe help-variables
 
@@ -115,8 +115,9 @@ types: venv
 
 check: lint types test
 
-recipe.mk: snpe_tools/project/settings.py snpe_tools/project/makefile.py
-	@$(BIN)/python -m snpe_tools.project.makefile >$@.part && mv $@.part $@
+# Not a rule for the file itself: `include` would run it in a clone that has no environment yet.
+variables:
+	@$(BIN)/python -m snpe_tools.project.makefile >recipe.mk.part && mv recipe.mk.part recipe.mk
 
 clean:
 	@find Models -mindepth 2 -maxdepth 2 -type f ! -name recipe.toml ! -name README.md ! -name w8a8-mixed.toml -delete

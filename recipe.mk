@@ -1,4 +1,4 @@
-# Made from snpe_tools/project/settings.py by `make recipe.mk`; change it there.
+# Made from snpe_tools/project/settings.py by `make variables`; change it there.
 MODEL ?= minilm-qa
 PRECISION ?=
 SOC ?=

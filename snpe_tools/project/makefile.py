@@ -16,7 +16,7 @@ def fragment() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "# Made from snpe_tools/project/settings.py by `make recipe.mk`; change it there."
+    yield "# Made from snpe_tools/project/settings.py by `make variables`; change it there."
     yield f"MODEL ?= {DEFAULT_MODEL}"
     yield from (f"{setting.variable} ?=" for setting in SETTINGS)
     yield "RECIPE_OPTIONS = --model $(call quote,$(MODEL))"

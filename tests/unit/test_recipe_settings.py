@@ -41,7 +41,7 @@ def test_kind_and_default_are_those_of_the_recipe(setting: Setting) -> None:
 
 
 def test_the_makefiles_part_is_up_to_date() -> None:
-    assert (ROOT / "recipe.mk").read_text(encoding="utf-8") == fragment(), "run `make recipe.mk`"
+    assert (ROOT / "recipe.mk").read_text(encoding="utf-8") == fragment(), "run `make variables`"
 
 
 @pytest.mark.parametrize(

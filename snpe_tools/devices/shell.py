@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,6 +38,22 @@ class Script:
     def over(cls, body: str, *words: str) -> Script:
         """Several lines of shell text, in which `"$1"`, `"$2"`, … are the words."""
         return cls(f"set -- {' '.join(quote(word) for word in words)}\n{body}")
+
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + string.punctuation + " ") - frozenset("'\\!")
+"""What stands for itself between single quotes in every login shell: csh has a use for "!", fish for backslashes."""
+
+
+def under_any_shell(script: str) -> str:
+    r"""A command line that runs a POSIX script, whichever shell the user logs in with: csh and fish are none.
+
+    The script is one word without line breaks, in which `printf %b` (POSIX, printf, "%b") reads `\0ooo` as a byte.
+    """
+    word = "".join(
+        character if character in _PLAIN else "".join(f"\\0{byte:03o}" for byte in character.encode())
+        for character in script
+    )
+    return f"exec sh -c 'script=$1; shift; eval \"$(printf %b \"$script\")\"' sh '{word}'"
 
 
 def quote(word: str) -> str:

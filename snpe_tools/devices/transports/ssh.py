@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from snpe_tools.core.errors import DeviceError
 from snpe_tools.core.process import AttachedProcess
+from snpe_tools.devices.shell import under_any_shell
 from snpe_tools.devices.transports.address import DeviceAddress
 from snpe_tools.devices.transports.ssh_config import Hop, hops
 from snpe_tools.devices.transports.ssh_login import log_in
@@ -81,7 +82,7 @@ class SshTransport:
             channel: paramiko.Channel = transport.open_session(timeout=seconds)
             channel.set_combine_stderr(True)
             channel.settimeout(None)
-            channel.exec_command(script)
+            channel.exec_command(under_any_shell(script))
             return _ChannelStream(channel)
 
     @contextlib.contextmanager

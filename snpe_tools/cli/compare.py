@@ -10,6 +10,7 @@ import typer
 
 from snpe_tools.cli import options
 from snpe_tools.cli.output import decibel, finish, table
+from snpe_tools.cli.providing import provide
 from snpe_tools.core.errors import DivergenceError
 from snpe_tools.core.progress import say
 
@@ -46,6 +47,7 @@ def compare(
         ),
     ] = "host",
     runtime: options.Runtime = "",
+    fetch: options.Fetch = False,
     device_root: options.DeviceRoot = "",
     timeout: options.Timeout = 0,
     native: options.Native = False,
@@ -54,12 +56,15 @@ def compare(
     """Two models on the same inputs. Their outputs, or with --layers every tensor between."""
     from snpe_tools.core.soc_names import parse_socs
     from snpe_tools.core.socs import DEFAULT
+    from snpe_tools.devices.transports.address import parse_targets
     from snpe_tools.execution.on_device import DeviceOptions
     from snpe_tools.execution.targets import parse_places
 
     asked = parse_socs(soc)[0] if soc else None
     meant = asked or DEFAULT
-    places = parse_places(device, DeviceOptions(soc=asked, runtime=runtime, root=device_root, timeout=timeout))
+    how = DeviceOptions(soc=asked, runtime=runtime, root=device_root, timeout=timeout)
+    places = parse_places(device, how)
+    provide(parse_targets(device).devices, how, fetch=fetch)
     if layers:
         from snpe_tools.core.files import write_json
         from snpe_tools.steps.compare_layers import compare_layers

@@ -14,6 +14,7 @@ from snpe_tools.core.findings import Finding
 from snpe_tools.core.process import run
 from snpe_tools.qnn.library import RUNTIME_PIN, runtime_versions
 from snpe_tools.toolchains.sdk.doctor import examine
+from snpe_tools.toolchains.sdk_store.store import installed
 
 _GLIBC = (2, 35)
 _FREE_GIB = 4
@@ -38,6 +39,7 @@ def doctor(folder: Path = Path(), *, sdk_python: str = "") -> list[Finding]:
     return [
         *(check() for check in checks),
         *_sdk(sdk_python),
+        *_fetched(),
         _package("adbutils", "Only needed for phones over ADB; it brings its own adb."),
         _package("paramiko", "Only needed for boards over SSH."),
     ]
@@ -138,6 +140,12 @@ def _sdk(python: str) -> Iterator[Finding]:
         yield Finding("SDK", "optional", "not set up", "Not needed; docs/sdk.md says how to get it.")
     for one in found:
         yield Finding(one.name, "missing" if one.advice else "ok", one.found, one.advice)
+
+
+def _fetched() -> Iterator[Finding]:
+    """SDKs that `sdk fetch` brought: what devices get their runtime from, and where TOOLCHAIN=sdk looks."""
+    for one in installed():
+        yield Finding("fetched SDK", "ok", f"QAIRT {one.release} for {', '.join(one.targets)}")
 
 
 def _package(name: str, what_for: str) -> Finding:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from snpe_tools.cli.main import app
 from snpe_tools.core.errors import SetupError, StorageError, UsageError
+from snpe_tools.steps import doctor
 from snpe_tools.toolchains.sdk_store import parts, store
 from snpe_tools.toolchains.sdk_store.fetching import fetch
 from snpe_tools.toolchains.sdk_store.releases import Release, address, cache_warning, choose
@@ -339,3 +340,12 @@ def test_a_damaged_manifest_is_named(server: Behaviour) -> None:
         (made.folder / store.MANIFEST).write_text(text)
         assert store.installed() == []
     assert server.requests
+
+
+def test_doctor_lists_what_was_fetched(server: Behaviour) -> None:
+    assert server
+    assert list(doctor._fetched()) == []
+    made = fetch(patience=QUICK)
+    assert [(one.name, one.state, one.found) for one in doctor._fetched()] == [
+        ("fetched SDK", "ok", f"QAIRT {made.release} for android")
+    ]

@@ -342,8 +342,8 @@ def test_a_damaged_manifest_is_named(server: Behaviour) -> None:
     assert server.requests
 
 
-def test_doctor_lists_what_was_fetched(server: Behaviour) -> None:
-    assert server
+@pytest.mark.usefixtures("server")
+def test_doctor_lists_what_was_fetched() -> None:
     assert list(doctor._fetched()) == []
     made = fetch(patience=QUICK)
     assert [(one.name, one.state, one.found) for one in doctor._fetched()] == [

@@ -244,6 +244,10 @@ def test_float16_and_local_functions_and_constant_nodes() -> None:
     assert [tensor.data_type for tensor in made.graph.initializer] == [FLOAT]
     assert not made.functions
     assert agreement(model, made) > 100
+    repaired, changes = repair_for_conversion(model)
+    assert not repaired.functions
+    assert [change.rewrite for change in changes] == ["inline-function"]
+    assert agreement(model, repaired) > 100
 
 
 def test_an_open_output_gets_its_shape() -> None:

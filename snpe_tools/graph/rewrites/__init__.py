@@ -15,7 +15,7 @@ from snpe_tools.graph.rewrites.contrib import fused_product, gelus, simple_norm,
 from snpe_tools.graph.rewrites.editing import Change, Graph, Match, replace_all
 from snpe_tools.graph.rewrites.linear import gemm, norm_vectors, vector_weight
 from snpe_tools.graph.rewrites.moving import nearest, pad
-from snpe_tools.graph.rewrites.normalize import LOWEST_OPSET, normalize, raise_opset
+from snpe_tools.graph.rewrites.normalize import LOWEST_OPSET, inline_functions, normalize, raise_opset
 from snpe_tools.graph.rewrites.norms import RMS_OPSET, layer_norm, rms_norm
 from snpe_tools.graph.rewrites.outputs import parts_apart
 from snpe_tools.graph.rewrites.quantized import (
@@ -89,7 +89,8 @@ def prepare_for_htp(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[Chan
 def repair_for_conversion(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[Change, ...]]:
     """A copy of a float or QDQ model in which known faults of the converter and the HTP are gone, and the changes."""
     result = _copied(model)
-    return result, tuple(_applied(result, (*_CONTRIB, *_REPAIRS)))
+    inlined = inline_functions(result)
+    return result, (*inlined, *_applied(result, (*_CONTRIB, *_REPAIRS)))
 
 
 def keep_parts_apart(model: onnx.ModelProto) -> tuple[Change, ...]:

@@ -17,7 +17,7 @@ from snpe_tools.graph.loading import save
 from snpe_tools.graph.session import plain_session
 from snpe_tools.qnn.session import Session
 from tests.conftest import make_model
-from tests.unit.test_rewrites_repairs import quantized, recurrent
+from tests.unit.graph.test_rewrites_repairs import quantized, recurrent
 
 
 def _padded() -> onnx.ModelProto:

@@ -41,7 +41,7 @@ from tests.dlc_files import (
     write_zip,
 )  # fmt: skip
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "dlc"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "dlc"
 
 
 def _open(path: Path, records: dict[str, bytes]) -> dlc.Dlc:

@@ -17,7 +17,7 @@ from snpe_tools.project.makefile import fragment
 from snpe_tools.project.recipe import Recipe
 from snpe_tools.project.settings import DEFAULT_MODEL, SETTINGS, Setting
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ONLY_IN_FILES = {
     "name", "task", "tokenizer", "architecture", "mask_value", "percentile", "train_examples", "emulated_examples",
 }  # fmt: skip

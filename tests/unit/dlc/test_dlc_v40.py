@@ -14,7 +14,7 @@ from snpe_tools.dlc import Node, Tensor
 from snpe_tools.inspection.health import check
 from tests.dlc_files import U8, encoding4, model4, node4, records40, tensor4, tensors40, write_zip
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "dlc"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "dlc"
 
 
 @pytest.fixture

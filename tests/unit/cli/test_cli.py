@@ -18,7 +18,7 @@ from snpe_tools.cli.output import decibel, seconds, size
 from snpe_tools.core.errors import UsageError
 from snpe_tools.core.files import plain
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NO_DOCUMENT = {"install-snpe-net-run", "sdk path"}
 """Commands without `--json`: one writes a file, the other prints a path for `$(…)`."""
 

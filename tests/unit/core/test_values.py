@@ -12,7 +12,7 @@ from snpe_tools.core.soc_names import ALSO, DEVICES, find, note, parse_socs, pla
 from snpe_tools.core.socs import BY_ID, BY_NAME
 from snpe_tools.project.recipe import Recipe, load_recipe
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("text", ["w8a8", "w8a8-mixed", "w8a16", "w16a16", "fp16"])

@@ -17,7 +17,7 @@ from snpe_tools.core.progress import progress
 from snpe_tools.toolchains.pypi.refusals import Refusal, described, find_refusals, next_step
 from tests.conftest import make_model
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _python(program: str) -> list[str]:

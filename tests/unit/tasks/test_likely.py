@@ -16,7 +16,7 @@ from snpe_tools.tasks.question_answering.likely import likely_f1
 from snpe_tools.tasks.question_answering.metrics import evaluate
 from snpe_tools.tasks.question_answering.squad import SHIPPED_PRACTICE, Question, load_questions
 
-TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
+TOKENIZER = Path(__file__).parents[3] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 ASKED = Question("1", "when did snow fall", "rain on monday snow on tuesday", ("tuesday",))
 
 

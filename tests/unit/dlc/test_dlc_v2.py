@@ -19,7 +19,7 @@ from snpe_tools.inspection.health import check
 from snpe_tools.inspection.macs import count_macs
 from tests.dlc_files import buffer2, encoding2, layer2, message, model2, records2, weight2, write_zip
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "dlc"
+REAL = Path(__file__).parents[4] / "shared" / "data" / "dlc"
 
 
 def _open(path: Path, records: dict[str, bytes]) -> dlc.Dlc:

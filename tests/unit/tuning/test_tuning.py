@@ -32,7 +32,7 @@ from snpe_tools.tuning.session import TuneSettings, search_key, split
 from snpe_tools.tuning.trial import Cost, Trial, Tuning, load_tuning, save_tuning
 from tests.conftest import make_model, two_layers
 
-TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
+TOKENIZER = Path(__file__).parents[3] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 
 
 def trial(label: str, drop: float, wide: float, held_out: float | None = None) -> Trial:
@@ -208,7 +208,7 @@ def test_an_soc_that_is_too_old_is_refused_before_anything_is_built(
 
 
 def test_every_shipped_recipe_has_a_plan() -> None:
-    models = Path(__file__).parents[2] / "Models"
+    models = Path(__file__).parents[3] / "Models"
     plans = [load_plan(recipe.with_name("w8a8-mixed.toml")) for recipe in models.glob("*/recipe.toml")]
     assert len(plans) >= 7
     assert all(plan.wide for plan in plans)

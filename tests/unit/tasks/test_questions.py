@@ -15,7 +15,7 @@ from snpe_tools.tasks.question_answering.squad import (
     load_questions,
 )
 
-TOKENIZER = Path(__file__).parents[2] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
+TOKENIZER = Path(__file__).parents[3] / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 
 
 @pytest.mark.parametrize(

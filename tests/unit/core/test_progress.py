@@ -19,7 +19,7 @@ from snpe_tools.core.progress import LOGGER, Advance, progress, say, shown_by, w
 from snpe_tools.devices import Finished
 from snpe_tools.execution.on_device import DeviceOptions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EVIL = "a\x1b[2J\rb\x07\u202e\x9b[31m"
 ESCAPED = r"a\x1b[2J\rb\x07\u202e\x9b[31m"
 

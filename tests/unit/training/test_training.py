@@ -30,7 +30,7 @@ from snpe_tools.tasks.question_answering.training.distill_settings import Answer
 from snpe_tools.tasks.question_answering.training.labels import label, with_answer
 from snpe_tools.training.batches import plan
 
-RECIPES = Path(__file__).parents[2] / "generating_model"
+RECIPES = Path(__file__).parents[3] / "generating_model"
 
 
 def row(**changes: Any) -> dict[str, Any]:

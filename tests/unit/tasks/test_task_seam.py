@@ -12,7 +12,7 @@ import pytest
 from snpe_tools.core.errors import UsageError
 from snpe_tools.tasks import DEFAULT_TASK, Metric, find_task, task_names
 
-PACKAGE = Path(__file__).parents[2] / "snpe_tools"
+PACKAGE = Path(__file__).parents[3] / "snpe_tools"
 TASKS = PACKAGE / "tasks"
 FOLDERS = sorted(folder.name for folder in TASKS.iterdir() if (folder / "__init__.py").is_file())
 WORDS = {"f1", "em", "question", "questions", "answer", "answers", "span", "spans"}

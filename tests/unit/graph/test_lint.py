@@ -13,7 +13,7 @@ from snpe_tools.core.errors import ConversionError, OnnxError
 from snpe_tools.graph.lint import findings, require_right
 from snpe_tools.graph.loading import load
 from tests.conftest import make_model
-from tests.unit.test_rewrites_repairs import recurrent
+from tests.unit.graph.test_rewrites_repairs import recurrent
 
 FLOAT = TensorProto.FLOAT
 

@@ -23,7 +23,7 @@ from snpe_tools.tasks.question_answering.features import Windows
 from snpe_tools.tasks.question_answering.logits import both_logits
 from snpe_tools.tasks.question_answering.squad import SHIPPED_QUESTIONS, load_questions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOKENIZER = ROOT / "Models" / "minilm-qa" / "checkpoint" / "tokenizer.json"
 COUNT, LENGTH = 6, 64
 

@@ -14,7 +14,7 @@ from snpe_tools.core.errors import DataError
 from snpe_tools.tasks.question_answering.prediction_file import load_predictions, score_predictions
 from snpe_tools.tasks.question_answering.squad import load_questions
 
-TIE = Path(__file__).parents[3] / "shared" / "data" / "mlperf_tie" / "question.json"
+TIE = Path(__file__).parents[4] / "shared" / "data" / "mlperf_tie" / "question.json"
 
 
 def _document(path: Path, *answers: list[str], version: str = "1.1") -> Path:

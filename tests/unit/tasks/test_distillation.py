@@ -35,7 +35,7 @@ from snpe_tools.tasks.question_answering.training.transfer import (
     unexplained,
 )
 
-RECIPES = Path(__file__).parents[2] / "generating_model"
+RECIPES = Path(__file__).parents[3] / "generating_model"
 SMALL = StudentShape(
     layers=2, hidden_size=48, embedding_size=16, bottleneck_size=16, heads=4, feedforward_size=32, positions=64
 )

@@ -71,10 +71,13 @@ def two_layers() -> onnx.ModelProto:
     return make_model(nodes, inputs, {"y": (4, 8)}, constants)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_works() -> None:
-    """A shell starts background jobs with SIGINT ignored, which the processes that tests interrupt would inherit."""
+@pytest.fixture(autouse=True)
+def _signals_work() -> None:
+    """Processes that a test interrupts would inherit ignored signals: of a background job's shell, and of a command
+    that was interrupted in this process.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture

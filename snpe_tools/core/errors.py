@@ -17,6 +17,7 @@
     │       └── DeviceLostError            the connection broke: what arrived is there, and the rest can follow
     ├── AccuracyError              6   the gate: the model runs, but no longer predicts as it did
     ├── SetupError                 7   a package, tool, network or platform that is missing
+    │   ├── MissingFileError           the server has no such file
     │   └── MissingRuntimeError        a device's runtime, which `sdk fetch` could bring
     └── StorageError               8   no space, no permission
 

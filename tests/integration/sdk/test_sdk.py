@@ -123,7 +123,7 @@ def test_encodings_reach_the_tools_in_the_format_that_all_of_them_read(
     assert json.loads(newer.read_text())["version"] == "1.0.0"
     again = Quantization(asked.options, asked.input_list, newer)
     made = convert(model, tmp_path / "m.float.dlc", name="m", toolchain=sdk(), quantization=again, check=False)
-    assert (made.notes["encodings"]["applied"], made.notes["encodings"]["changed"]) == (79, 0)
+    assert (made.notes["encodings"]["applied"], made.notes["encodings"]["changed"]) == (82, 0)
 
 
 def test_the_wrapper_of_older_sdks_works_as_well(sdk: Sdks, model: Path, asked: Quantization, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from snpe_tools.core.errors import UsageError
 from snpe_tools.core.files import plain
 
 ROOT = Path(__file__).parents[3]
-NO_DOCUMENT = {"install-snpe-net-run", "sdk path"}
-"""Commands without `--json`: one writes a file, the other prints a path for `$(…)`."""
+NO_DOCUMENT = {"install-snpe-net-run", "sdk path", "view"}
+"""Commands without `--json`: one writes a file, one prints a path for `$(…)`, one serves a page until it is stopped."""
 
 
 def _names(command: Any, name: str = "") -> list[str]:

@@ -187,8 +187,8 @@ def test_refusals_name_the_operation_the_weight_the_raw_file_and_the_output(tmp_
         with pytest.raises(UsageError, match=words):
             quantize(tmp_path / "m.onnx", listed, target, W8A16)
     other = make_model([_node("Relu", ["x"], ["y"])], {"x": (FLOAT, (2,))}, {"y": (2,)})
-    other.graph.node[0].op_type, other.graph.node[0].domain = "BiasGelu", "com.microsoft"
+    other.graph.node[0].op_type, other.graph.node[0].domain = "CDist", "com.microsoft"
     other.graph.node[0].input.append("x")
     other.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    with pytest.raises(OnnxError, match=r"BiasGelu 'Relu_y' is an operation of com\.microsoft"):
+    with pytest.raises(OnnxError, match=r"CDist 'Relu_y' is an operation of com\.microsoft"):
         _quantized(other, tmp_path)

@@ -54,12 +54,12 @@ class Fleet:
     """Runs on several devices; an interrupt ends all of them.
 
     Attributes:
-        wishes: what each device is to do it with, by its address.
+        options: what each device is to do it with, by its address.
         runs: what was run, in the order in which it ended.
         lost: devices that failed.
     """
 
-    wishes: Mapping[str, DeviceOptions]
+    options: Mapping[str, DeviceOptions]
     runs: list[DeviceRun] = field(default_factory=list)
     lost: dict[str, SnpeToolsError] = field(default_factory=dict)
     _open: list[Device] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Fleet:
         return done
 
     def _run(self, member: FleetMember, dlc: Path, listed: Path, folder: Path) -> DeviceRun:
-        options = self.wishes[str(member)]
+        options = self.options[str(member)]
         if member.problem:
             raise member.problem
         with connect(member.address, root=options.root) as device:

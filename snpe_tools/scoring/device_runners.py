@@ -75,8 +75,8 @@ class DeviceRunners:
         for member in members:
             if member.problem:
                 say(f"  {member}: {member.problem.message}")
-        wishes = {str(member): _wish_for(member, options, socs) for member in members}
-        return cls(space, precision, socs, members, Fleet(wishes), outputs, shard=shard)
+        each = {str(member): _options_for(member, options, socs) for member in members}
+        return cls(space, precision, socs, members, Fleet(each), outputs, shard=shard)
 
     @property
     def emulated(self) -> bool:
@@ -144,7 +144,7 @@ class DeviceRunners:
 
     def _dlc(self, member: FleetMember) -> Path:
         """The prepared DLC where it has a cache for this device, else the one without any."""
-        soc = self.fleet.wishes[str(member)].soc or (member.facts.soc if member.facts else None)
+        soc = self.fleet.each[str(member)].soc or (member.facts.soc if member.facts else None)
         if soc in self.socs:
             return self.space.prepared(self.precision, self.socs)
         return self.space.dlc(self.precision)
@@ -172,7 +172,7 @@ class DeviceRunners:
         return tuple(FailedRunner(name + key, "", problem.message, problem.hint) for key, problem in failures.items())
 
 
-def _wish_for(member: FleetMember, options: DeviceOptions, socs: tuple[Soc, ...]) -> DeviceOptions:
+def _options_for(member: FleetMember, options: DeviceOptions, socs: tuple[Soc, ...]) -> DeviceOptions:
     """A device that does not say its SoC is taken for one that the model was prepared for, if that is only one."""
     silent = member.facts is not None and member.facts.soc is None
     known = len(socs) == 1 or (member.facts is not None and member.facts.machine == X86)

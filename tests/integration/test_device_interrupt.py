@@ -27,12 +27,12 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from snpe_tools.devices import parse_addresses
-from snpe_tools.execution.on_device import Wish
+from snpe_tools.execution.on_device import DeviceOptions
 from snpe_tools.execution.fleet import Fleet, look
 
 dlc, listed, folder = map(Path, sys.argv[1:4])
 members = look(parse_addresses(sys.argv[4]))
-fleet = Fleet({str(member): Wish() for member in members})
+fleet = Fleet({str(member): DeviceOptions() for member in members})
 
 
 def job(member):

@@ -144,7 +144,7 @@ class DeviceRunners:
 
     def _dlc(self, member: FleetMember) -> Path:
         """The prepared DLC where it has a cache for this device, else the one without any."""
-        soc = self.fleet.each[str(member)].soc or (member.facts.soc if member.facts else None)
+        soc = self.fleet.options[str(member)].soc or (member.facts.soc if member.facts else None)
         if soc in self.socs:
             return self.space.prepared(self.precision, self.socs)
         return self.space.dlc(self.precision)

@@ -47,7 +47,7 @@ def test_a_build_trains_once(root: Path, easy_questions: Path, held_out: Path) -
     assert all(build(root, *options).values())
     notes = json.loads(space.qdq(MIXED).with_name(f"{space.qdq(MIXED).name}.provenance.json").read_text())
     assert (notes["step"], notes["notes"]["steps"]) == ("qat", 50)
-    assert notes["inputs"]["questions"]["path"] == str(easy_questions)
+    assert notes["inputs"]["examples"]["path"] == str(easy_questions)
     trained, before = constants(load(space.quantized_float(MIXED))), constants(load(space.onnx))
     changed = [name for name in before if name in trained and not np.array_equal(before[name], trained[name])]
     assert changed
@@ -70,7 +70,7 @@ def test_the_shipped_questions_train_as_well(root: Path) -> None:
     assert build(root, "--train", "shipped")["qat"], "up to date"
     made = Workspace(root, "tiny").qdq(MIXED)
     notes = json.loads(made.with_name(f"{made.name}.provenance.json").read_text())
-    assert notes["inputs"]["questions"]["path"] == str(SHIPPED_PRACTICE)
+    assert notes["inputs"]["examples"]["path"] == str(SHIPPED_PRACTICE)
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -91,7 +91,7 @@ def test_without_questions_it_is_only_calibrated(root: Path) -> None:
     given = ["build", "--model", "tiny", "--root", str(root), "--precision", "w8a8-mixed"]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
-    assert "(the one that is there was made by another step: train, …)" in result.stderr
+    assert "(the one that is there was made by another step: qat, …)" in result.stderr
     assert build(root)["quantize"]
 
 

@@ -22,6 +22,8 @@ from snpe_tools.tasks.question_answering.squad import SHIPPED_CALIBRATION, SHIPP
 from tests import device_double, sshd
 from tests.adb_device import running
 
+pytestmark = pytest.mark.timeout(1500)
+"""Each new DLC is run once on the emulator, and some blocks build several models."""
 ROOT = Path(__file__).parents[2]
 SMALL = {"SEQ": "64", "WINDOWS": "4", "QUESTIONS": "4", "MAX_DROP": "100"}
 WHAT_RUNS_THIS = ("make test", "make check")
